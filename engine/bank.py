@@ -1,0 +1,61 @@
+"""The rows of all streams, side by side, and the copies that can put them back. Knows slots, never keys.
+
+A row is one stream's whole recurrent state: float32 columns, and beside them its last offset, its last time and its
+step. The bank is reserved once, at its ceiling: zeroed pages cost nothing until they are touched.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.columns import Floats, Ints
+
+COUNTERS_BYTES = 3 * 8  # offset, time and step of one row
+
+
+@dataclass(slots=True)
+class Copies:
+    """Rows as they were before somebody wrote to them."""
+
+    slots: Ints  # [stream]
+    rows: Floats  # [stream, width]
+    offset: Ints
+    time: Ints
+    step: Ints
+
+
+class Bank:
+    """[capacity, width] float32 and three int64 columns."""
+
+    def __init__(self, capacity: int, width: int) -> None:
+        self.rows: Floats = np.zeros((capacity, width), np.float32)
+        self.offset: Ints = np.zeros(capacity, np.int64)  # of the stream's last event; means nothing while step is 0
+        self.time: Ints = np.zeros(capacity, np.int64)
+        self.step: Ints = np.zeros(capacity, np.int64)
+        self._undo: list[Copies] = []
+
+    def gather(self, slots: Ints) -> Copies:
+        """Copies of these rows, kept until `keep` or `put_back`: whoever gathers is about to write."""
+        copies = Copies(slots, self.rows[slots], self.offset[slots], self.time[slots], self.step[slots])
+        self._undo.append(copies)
+        return copies
+
+    def scatter(self, slots: Ints, rows: Floats, offset: Ints, time: Ints, step: Ints) -> None:
+        """Write these rows; slots are all different."""
+        self.rows[slots] = rows
+        self.offset[slots], self.time[slots], self.step[slots] = offset, time, step
+
+    def clear(self, slots: Ints) -> None:
+        """Back to the cold state, beyond recall: for slots that change hands."""
+        self.rows[slots] = 0
+        self.offset[slots] = self.time[slots] = self.step[slots] = 0
+
+    def keep(self) -> None:
+        """What was written stands; the copies are let go."""
+        self._undo.clear()
+
+    def put_back(self) -> None:
+        """Every row as it was at the last `keep`."""
+        while self._undo:
+            old = self._undo.pop()
+            self.scatter(old.slots, old.rows, old.offset, old.time, old.step)

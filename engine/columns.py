@@ -1,0 +1,55 @@
+"""What flows into the engine and out of it: columns of equal length, never one object per event."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Columns:
+    """Events of one or more partitions, in offset order within each partition."""
+
+    runs: list[tuple[int, int, int]]  # (partition, first event, one past the last event), covering all events
+    keys: list[bytes]
+    offset: Ints  # [events]
+    time: Ints  # [events] milliseconds since the epoch
+    x: Floats  # [events, features]; 0 where the value is missing
+    mask: Floats  # [events, features]; 1 where the value is there
+    reset: Bools | None = None  # [events]; True: not a value but an order to forget the stream. None: no such event
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of each event. Rows of events that were not stepped (resets, refusals) hold nothing of meaning."""
+
+    step: Ints  # [events] the stream's events since its cold start, this one included
+    quantiles: Floats  # [events, targets, levels] of the stream's next event, in the user's units
+    surprise: Floats  # [events, targets]; NaN where there is none: a stream's first event, a missing value
+    stepped: Bools  # [events]
+    refused: dict[int, str] = field(default_factory=dict)  # event -> why the network could not step it
+
+
+def concatenate(parts: list[Columns]) -> Columns:
+    """Several batches of columns as one."""
+    runs, shift = [], 0
+    for part in parts:
+        runs += [(partition, start + shift, stop + shift) for partition, start, stop in part.runs]
+        shift += len(part)
+    resets = [np.zeros(len(part), np.bool_) if part.reset is None else part.reset for part in parts]
+    return Columns(
+        runs=runs,
+        keys=[key for part in parts for key in part.keys],
+        offset=np.concatenate([part.offset for part in parts]),
+        time=np.concatenate([part.time for part in parts]),
+        x=np.concatenate([part.x for part in parts]),
+        mask=np.concatenate([part.mask for part in parts]),
+        reset=np.concatenate(resets) if any(part.reset is not None for part in parts) else None,
+    )

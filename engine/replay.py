@@ -1,0 +1,40 @@
+"""The offline reference: the same engine over events that are all there, no Kafka.
+
+What `serve` publishes must be, bit for bit, what comes out here for the same events and the same model file.
+"""
+
+from collections.abc import Iterator
+
+from engine.columns import Columns, Outcome
+from engine.model import Model
+from engine.step import Engine
+
+
+def replay(model: Model, columns: Columns, *, batch: int, streams: int) -> Iterator[tuple[Columns, Outcome]]:
+    """Step all events, `batch` at a time, from the cold state; a slice of the columns and its outcome each time.
+
+    streams: how many different streams the columns hold, at least.
+    """
+    engine = Engine(model, streams)
+    for start in range(0, len(columns), batch):
+        part = cut(columns, start, min(start + batch, len(columns)))
+        outcome = engine.step(part)
+        engine.bank.keep()
+        yield part, outcome
+
+
+def cut(columns: Columns, start: int, stop: int) -> Columns:
+    """Events start..stop of the columns."""
+    return Columns(
+        runs=[
+            (partition, max(first, start) - start, min(last, stop) - start)
+            for partition, first, last in columns.runs
+            if first < stop and last > start
+        ],
+        keys=columns.keys[start:stop],
+        offset=columns.offset[start:stop],
+        time=columns.time[start:stop],
+        x=columns.x[start:stop],
+        mask=columns.mask[start:stop],
+        reset=None if columns.reset is None else columns.reset[start:stop],
+    )

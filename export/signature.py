@@ -1,0 +1,162 @@
+"""What a model file says of itself: the schema, how it is read from a file and written into one.
+
+This is the one room of `export` that the engine may enter, so it knows onnx and msgspec but no torch and no
+onnxruntime. Everything that serving needs beside the graph stands in the signature; nothing is guessed from names.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import onnx
+from google.protobuf.message import DecodeError
+
+FORMAT = 1
+METADATA_KEY = "statecast"
+
+Task = Literal["number", "symbol", "class"]
+Scaling = Literal["fixed", "stream"]
+
+
+class ModelFileError(Exception):
+    """The file cannot be used as a statecast model; the message names the file, what was seen and the mend."""
+
+
+class StateTensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One float32 tensor that is carried from step to step; the cold state is all zeros."""
+
+    input: str
+    output: str
+    shape: tuple[int, ...]  # of one stream; the graph's tensors are [batch, *shape]
+
+    @property
+    def width(self) -> int:
+        """float32 columns that this tensor takes in a row."""
+        width = 1
+        for size in self.shape:
+            width *= size
+        return width
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the weights were fitted on. Times are ISO 8601, empty where the data had none."""
+
+    first: str = ""
+    last: str = ""
+    events: int = 0
+    streams: int = 0
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything about a model that is not a weight.
+
+    Task `number`, inputs: `x` float32 [time, batch, features] and `mask` float32 [time, batch, features] (1 where the
+    value is there, 0 where it is missing; x is 0 there), and each state tensor [batch, *shape]. Outputs: `quantiles`
+    float32 [time, batch, targets, levels], in the user's units, ascending along the last axis, for the stream's next
+    event; `surprise` float32 [time, batch, targets], -log10 of the two-sided tail probability of this event under the
+    prediction made before it; and each next state tensor [batch, *shape].
+    """
+
+    format: int
+    task: Task
+    features: tuple[str, ...]
+    targets: tuple[str, ...]  # the features that are predicted, in the order of the output's axis
+    state: tuple[StateTensor, ...]
+    levels: tuple[float, ...]  # the probabilities of the quantiles, ascending, 0.5 among them
+    cell: str
+    hidden: int
+    layers: int
+    scaling: Scaling
+    lags: tuple[int, ...] = ()
+    training: Training = Training()
+    metrics: dict[str, float] = {}  # scores on the test part, e.g. "mase", "coverage_90"
+    parity: float | None = None  # max abs difference to the PyTorch module, in units of the stream's scale
+    package: str = ""
+
+    @property
+    def row_width(self) -> int:
+        """float32 columns of one stream's row: all state tensors, flattened, in order."""
+        return sum(tensor.width for tensor in self.state)
+
+
+def fingerprint(model: onnx.ModelProto) -> str:
+    """SHA-256, in hex, of the graph and its weights, with metadata and doc strings cleared.
+
+    A new note in the metadata therefore keeps the fingerprint, and with it every stream's state.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.metadata_props[:]
+    for field in ("doc_string", "producer_name", "producer_version", "domain"):
+        bare.ClearField(field)
+    bare.graph.ClearField("doc_string")
+    for node in bare.graph.node:
+        node.ClearField("doc_string")
+    for value in (*bare.graph.input, *bare.graph.output, *bare.graph.value_info, *bare.graph.initializer):
+        value.ClearField("doc_string")
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+
+
+def attach(model: onnx.ModelProto, signature: Signature) -> None:
+    """Write the signature into the model's metadata, in place of an older one."""
+    kept = [(p.key, p.value) for p in model.metadata_props if p.key != METADATA_KEY]
+    del model.metadata_props[:]
+    for key, value in (*kept, (METADATA_KEY, msgspec.json.encode(signature).decode())):
+        model.metadata_props.add(key=key, value=value)
+
+
+def load(path: Path | str) -> tuple[onnx.ModelProto, Signature]:
+    """Read a model file and its signature.
+
+    Raises ModelFileError where the file is missing, is not ONNX, has no signature, has one of a newer format, or one
+    that contradicts itself.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ModelFileError(
+            f"model {path}: cannot be read ({error.strerror}); give the path of a model.onnx"
+        ) from None
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError:
+        model.Clear()
+    if not model.graph.node:
+        raise ModelFileError(
+            f"model {path}: is not an ONNX file; make one with `statecast train` or `statecast export`"
+        )
+    return model, _read(path, model)
+
+
+def _read(path: Path | str, model: onnx.ModelProto) -> Signature:
+    texts = [p.value for p in model.metadata_props if p.key == METADATA_KEY]
+    if not texts:
+        raise ModelFileError(
+            f"model {path}: is ONNX but has no statecast signature in its metadata; make it with `statecast export`"
+        )
+    try:
+        version = msgspec.json.decode(texts[0], type=_Version).format
+        if version > FORMAT:
+            raise ModelFileError(
+                f"model {path}: has signature format {version}, this statecast reads up to {FORMAT}; upgrade statecast"
+            )
+        signature = msgspec.json.decode(texts[0], type=Signature)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"model {path}: its signature cannot be read ({error}); export the model again") from None
+    inputs = {value.name for value in model.graph.input}
+    outputs = {value.name for value in model.graph.output}
+    names = {"x", "mask", *(t.input for t in signature.state)} - inputs
+    names |= {"quantiles", "surprise", *(t.output for t in signature.state)} - outputs
+    if signature.task == "number" and names:
+        raise ModelFileError(
+            f"model {path}: its signature names {', '.join(sorted(names))}, which the graph lacks; export it again"
+        )
+    if 0.5 not in signature.levels or not set(signature.targets) <= set(signature.features):
+        raise ModelFileError(f"model {path}: its signature lacks the median or names unknown targets; export it again")
+    return signature
+
+
+class _Version(msgspec.Struct):
+    format: int

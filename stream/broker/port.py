@@ -1,0 +1,149 @@
+"""What the service needs of Kafka, in its own words. No client library's type passes this door.
+
+Two implementations, `kafka_python` and `confluent`, are held to the same contract by tests/contract. Offsets are Kafka
+offsets, timestamps are milliseconds since the epoch, timeouts and intervals are seconds. Every call that waits for the
+broker has a deadline and raises `errors.Unavailable` when it passes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Records:
+    """Some consecutive records of one partition, in offset order, as columns of equal length."""
+
+    partition: int
+    offsets: list[int]
+    timestamps: list[int]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this process is towards the broker.
+
+    `slot` is both the transactional.id and the group.instance.id (KIP-345, KIP-447): a restarted process fences its
+    own predecessor at once and finds its partitions where it left them.
+    """
+
+    bootstrap_servers: str
+    group: str  # the application id
+    slot: str  # <application-id>-<instance-id>[-worker]
+    client_properties: Mapping[str, str] = field(default_factory=dict)  # security, in librdkafka's names
+
+
+class Listener(Protocol):
+    """Hears of partitions that come and go. Called from inside `Source.poll` and `Source.close` only, never at the
+    same time as other code of the loop, but perhaps on another thread (kafka-python): `Source` calls that wait for the
+    broker are forbidden inside; `Source.pause` and all of `Sink` are allowed."""
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """These partitions are new here. They come paused: nothing is delivered before `Source.resume`."""
+
+    def revoked(self, partitions: Sequence[int]) -> None:
+        """These partitions are about to go; what was done for them may still be committed."""
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """These partitions are gone already; a commit for them would fail or harm."""
+
+
+class Source(Protocol):
+    """The input topic, read by one member of a consumer group with isolation read_committed, offsets committed by hand.
+
+    The assignment is cooperative (incremental). With no committed offset the position starts at the beginning.
+    """
+
+    def subscribe(self, listener: Listener) -> None:
+        """Join the group. Assignments arrive during `poll`."""
+
+    def poll(self, max_records: int, timeout: float) -> list[Records]:
+        """What is there, at most max_records, grouped by partition; waits up to timeout only while there is nothing.
+
+        Raises SlotTaken where another member has taken this group.instance.id, Refused where rights are missing.
+        """
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        """Deliver nothing more of these partitions until they are resumed."""
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        """Deliver these partitions again."""
+
+    def seek(self, partition: int, offset: int) -> None:
+        """The next record delivered of this partition is the first at or above offset. Keeps a pause."""
+
+    def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
+        """The group's committed offset of each partition, None where there is none. Waits for open transactions
+        (require_stable) up to the deadline, then raises Unavailable."""
+
+    def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
+        """(first offset that is still there, high watermark: the offset after the last record, committed or not)."""
+
+    def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
+        """The last stable offset of each partition: what a read_committed reader can reach now."""
+
+    def position(self, partition: int) -> int | None:
+        """The offset after the last record delivered, past control records and gaps; None while unknown."""
+
+    def group(self) -> object:
+        """The live group metadata, for `Sink.send_offsets` (KIP-447). Taken at commit time, never kept."""
+
+    def close(self, leave: bool) -> None:
+        """Stop consuming. leave=False keeps the static membership, so that a restart of this slot moves nothing."""
+
+
+class Sink(Protocol):
+    """Where outputs go: an idempotent producer, transactional for exactly-once delivery.
+
+    After SinkFailed from any call the sink is dead: close it, make another with the same identity.
+    """
+
+    def begin(self) -> None:
+        """Begin a transaction. Without transactions: nothing."""
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Send records of one partition, in order; columns of equal length. Returns once they are queued (it blocks
+        while the client's queue is full). Delivery is proven by `flush` or `commit` alone."""
+
+    def flush(self, timeout: float) -> None:
+        """Wait until every record sent is acknowledged. Raises SinkFailed where one was not."""
+
+    def send_offsets(self, positions: Mapping[int, int], group: object, timeout: float) -> None:
+        """Make these input offsets part of the open transaction."""
+
+    def commit(self, timeout: float) -> None:
+        """Commit the open transaction; every record in it is proven delivered first. SinkFailed, SinkFenced."""
+
+    def abort(self, timeout: float) -> None:
+        """Abort the open transaction, if any. Raises SinkFailed where that did not work."""
+
+    def close(self) -> None:
+        """Let go, without waiting for what was not flushed."""
+
+
+class Client(Protocol):
+    """One client library."""
+
+    name: str
+
+    def source(self, identity: Identity, topic: str, *, session_timeout: float) -> Source:
+        """A consumer, not subscribed yet. Raises Unavailable where no broker answers, Refused on a wrong login."""
+
+    def sink(self, identity: Identity, *, transactional: bool, timeout: float) -> Sink:
+        """A producer. A transactional one has run init_transactions when this returns: its predecessor with the same
+        slot is fenced and its open transaction aborted."""
