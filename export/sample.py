@@ -1,0 +1,66 @@
+"""Valid model files of any size without training: for tests, benchmarks and the first try of a service."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from export.config import LEVELS, Config, Weights
+from export.graph import build
+from export.signature import FORMAT, Scaling, Signature, attach
+
+
+def random_weights(config: Config, seed: int = 0) -> Weights:
+    """Weights as a fresh network has them: predictions near the last value, intervals about one scale wide."""
+    random = np.random.default_rng(seed)
+    bound = 1 / np.sqrt(config.hidden)
+    weights = {name: random.uniform(-bound, bound, shape) for name, shape in config.shapes().items()}
+    constants = {"center": 0.0, "spread": 1.0, "scale": 0.5, "stretch": 1.0, "tail": 0.5, "prior": 0.1}
+    for name, value in constants.items():
+        if name in weights:
+            weights[name] = np.full(weights[name].shape, value)
+    if config.lags:
+        weights["linear.weight"] *= 0.1
+    return {name: array.astype(np.float32) for name, array in weights.items()}
+
+
+def sign(config: Config) -> Signature:
+    """The signature of a network of this config that has learned nothing."""
+    return Signature(
+        format=FORMAT,
+        task="number",
+        features=config.features,
+        targets=config.targets,
+        state=config.state,
+        levels=LEVELS,
+        cell="lstm",
+        hidden=config.hidden,
+        layers=config.layers,
+        scaling=config.scaling,
+        lags=config.lags,
+    )
+
+
+def random_model(
+    path: Path | str,
+    *,
+    features: int | Sequence[str] = 1,
+    hidden: int = 16,
+    layers: int = 1,
+    scaling: Scaling = "fixed",
+    lags: Sequence[int] = (),
+    seed: int = 0,
+) -> Signature:
+    """Write a model file with random weights; gives its signature.
+
+    features: their names, or how many ("value" for one, else "f0", "f1", ...); all of them are targets.
+    """
+    if isinstance(features, int):
+        features = ("value",) if features == 1 else tuple(f"f{i}" for i in range(features))
+    names = tuple(features)
+    config = Config(names, names, hidden, layers, scaling, tuple(lags))
+    model = build(config, random_weights(config, seed))
+    signature = sign(config)
+    attach(model, signature)
+    Path(path).write_bytes(model.SerializeToString(deterministic=True))
+    return signature
