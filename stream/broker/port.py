@@ -7,9 +7,10 @@ broker has a deadline and raises `errors.Unavailable` when it passes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 Headers = list[tuple[str, bytes]]
+GroupProtocol = Literal["auto", "classic", "consumer"]
 
 
 @dataclass(slots=True)

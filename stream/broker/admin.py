@@ -1,0 +1,141 @@
+"""Topics: describe and create them. Through kafka-python for both clients, because it is always installed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import kafka.errors as kafka_errors
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, MemberToRemove
+
+from stream.broker.deadline import Overdue, abandon, bounded
+from stream.broker.kafka_python_common import REFUSED, Clock, connected, fault, settings
+from stream.broker.logs import log
+from stream.broker.port import Identity
+from stream.errors import Refused, StatecastError, Unavailable
+
+_EARLIEST, _LATEST = -2, -1  # ListOffsets' own timestamps
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic as the cluster has it."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    topic_id: str | None  # changes when a topic is deleted and made anew
+    config: Mapping[str, str]  # every setting in force, defaults too
+
+
+class Admin:
+    """Calls about topics and groups. Each has a deadline; raises Unavailable, or Refused where rights are missing."""
+
+    def __init__(self, identity: Identity, *, timeout: float = 10.0) -> None:
+        self._servers = identity.bootstrap_servers
+        self._timeout = timeout
+        conf = settings(identity, "admin", timeout, strict=False)
+        conf["request_timeout_ms"] = int(timeout * 1000)
+        self._admin: Any = connected(KafkaAdminClient, conf, self._servers, timeout)
+
+    def describe(self, topic: str, timeout: float | None = None) -> TopicInfo | None:
+        """The topic, or None where it is not there."""
+        doing = f"describe topic {topic}"
+        clock = Clock(timeout or self._timeout)
+        (found,) = self._ask(doing, lambda: self._admin.describe_topics([topic]), clock)
+        error = kafka_errors.for_code(found["error_code"])
+        if error is kafka_errors.UnknownTopicOrPartitionError:
+            return None
+        if error is not kafka_errors.NoError:
+            raise fault(error(), doing)
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        configs = self._ask(doing, lambda: self._admin.describe_configs([resource], config_filter="all"), clock)
+        entries = configs["topic"][topic]
+        return TopicInfo(
+            name=topic,
+            partitions=len(found["partitions"]),
+            replication_factor=min(len(p["replica_nodes"]) for p in found["partitions"]),
+            topic_id=str(found["topic_id"]) if found.get("topic_id") else None,
+            config={name: entry["value"] for name, entry in entries.items() if entry["value"] is not None},
+        )
+
+    def create(
+        self,
+        topic: str,
+        partitions: int,
+        config: Mapping[str, str],
+        replication_factor: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Create the topic and wait until it can be used; one that is there already is left as it is."""
+        doing = f"create topic {topic}"
+        clock = Clock(timeout or self._timeout)
+        wanted = {
+            topic: {
+                "num_partitions": partitions,
+                "replication_factor": -1 if replication_factor is None else replication_factor,
+                "configs": dict(config),
+            }
+        }
+        answer = self._ask(
+            doing,
+            lambda: self._admin.create_topics(wanted, timeout_ms=clock.milliseconds, raise_errors=False),
+            clock,
+        )
+        (made,) = answer["topics"]
+        error = kafka_errors.for_code(made["error_code"])
+        if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
+            if issubclass(error, (*REFUSED, kafka_errors.RetriableError)):
+                raise fault(error(), doing)
+            raise Refused(f"cannot {doing}: {made['error_message'] or error.__name__}")
+        self._ask(doing, lambda: self._admin.wait_for_topics([topic], timeout_ms=clock.milliseconds), clock)
+
+    def watermarks(self, topic: str, partition: int, timeout: float) -> tuple[int, int]:
+        """(first offset still there, high watermark), whatever transactions are open."""
+        tp = TopicPartition(topic, partition)
+        doing = f"read the offsets of topic {topic}"
+        clock = Clock(timeout)
+        low = self._ask(doing, lambda: self._admin.list_partition_offsets({tp: _EARLIEST}), clock)
+        high = self._ask(doing, lambda: self._admin.list_partition_offsets({tp: _LATEST}), clock)
+        return low[tp].offset, high[tp].offset
+
+    def has_consumer_protocol(self, timeout: float | None = None) -> bool:
+        """Whether the cluster offers KIP-848 (its feature group.version)."""
+        clock = Clock(timeout or self._timeout)
+        features = self._ask("read the cluster's features", self._admin.describe_features, clock)
+        return bool(features.get("group.version", {}).get("finalized", (0, 0))[1] >= 1)
+
+    def remove_member(self, group: str, instance: str, timeout: float | None = None) -> None:
+        """Let a static member's partitions go to the others at once."""
+        clock = Clock(timeout or self._timeout)
+        members = [MemberToRemove(group_instance_id=instance)]
+        self._ask("leave the group", lambda: self._admin.remove_group_members(group, members), clock)
+
+    def close(self) -> None:
+        abandon(self._admin.close, "admin")
+
+    def _ask(self, doing: str, call: Callable[[], Any], clock: Clock) -> Any:
+        try:
+            return bounded(call, clock.seconds, doing)
+        except Overdue:
+            raise Unavailable(f"cannot {doing}: Kafka at {self._servers} gave no answer in time") from None
+        except kafka_errors.KafkaError as error:
+            raise fault(error, doing) from None
+
+
+def remove_member(identity: Identity, timeout: float = 5.0) -> None:
+    """Take the static member of this slot out of its group, which no client does by itself on closing.
+
+    Best effort: where it fails, the member leaves when its session times out.
+    """
+    try:
+        admin = Admin(identity, timeout=timeout)
+    except StatecastError as error:
+        log.warning("%s does not leave its group at once: %s", identity.slot, error)
+        return
+    try:
+        admin.remove_member(identity.group, identity.slot)
+    except StatecastError as error:
+        log.warning("%s does not leave its group at once: %s", identity.slot, error)
+    finally:
+        admin.close()

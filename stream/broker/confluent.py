@@ -1,0 +1,31 @@
+"""confluent-kafka (librdkafka) behind the port: the client of `--client confluent`."""
+
+from stream.broker.confluent_sink import ConfluentSink
+from stream.broker.confluent_source import ConfluentSource
+from stream.broker.port import GroupProtocol, Identity
+
+
+class ConfluentClient:
+    """Makes sources and sinks on librdkafka."""
+
+    name = "confluent"
+
+    def source(
+        self,
+        identity: Identity,
+        topic: str,
+        *,
+        session_timeout: float,
+        timeout: float = 10.0,
+        group_protocol: GroupProtocol = "auto",
+    ) -> ConfluentSource:
+        return ConfluentSource(
+            identity, topic, session_timeout=session_timeout, timeout=timeout, group_protocol=group_protocol
+        )
+
+    def sink(
+        self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float = 15.0
+    ) -> ConfluentSink:
+        return ConfluentSink(
+            identity, transactional=transactional, timeout=timeout, transaction_timeout=transaction_timeout
+        )

@@ -1,0 +1,245 @@
+"""The input topic read through librdkafka. The hot path is `poll`: whole columns, no Python per record.
+
+Rebalance callbacks run inside `poll` and `close`, on the caller's thread.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from stream.broker.admin import remove_member
+from stream.broker.deadline import Overdue, abandon, bounded
+from stream.broker.librdkafka import REFUSED, GroupOf, Watch, fault, made, reach, settings
+from stream.broker.port import GroupProtocol, Identity, Listener, Records
+from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
+
+EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_FENCED = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
+
+
+class ConfluentSource:
+    """One member of the group on librdkafka."""
+
+    def __init__(
+        self, identity: Identity, topic: str, *, session_timeout: float, timeout: float, group_protocol: GroupProtocol
+    ) -> None:
+        self._identity = identity
+        self._topic = topic
+        self._watch = Watch(identity.bootstrap_servers)
+        self._conf = settings(identity, self._watch)
+        conf: dict[str, Any] = {
+            "queued.min.messages": 100_000,
+            "queued.max.messages.kbytes": 65_536,  # of records fetched ahead, over all partitions
+            "fetch.message.max.bytes": 1_048_576,
+            "fetch.wait.max.ms": 100,
+            **self._conf,
+            "group.id": identity.group,
+            "group.instance.id": identity.slot,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        }
+        if group_protocol == "consumer":
+            conf["group.protocol"] = "consumer"
+        else:
+            conf["partition.assignment.strategy"] = "cooperative-sticky"
+            conf["session.timeout.ms"] = int(session_timeout * 1000)
+            conf["heartbeat.interval.ms"] = max(100, min(500, int(session_timeout * 1000 / 3)))
+        self._consumer: Any = made(Consumer, conf)
+        self._admin: Any = None
+        self._paused: set[int] = set()
+        self._listener: Listener | None = None
+        self._raised: BaseException | None = None
+        try:
+            reach(self._consumer, topic, self._watch, identity.bootstrap_servers, timeout)
+        except BaseException:
+            abandon(self._consumer.close, "consumer")
+            raise
+
+    def subscribe(self, listener: Listener) -> None:
+        self._listener = listener
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if partitions:
+            consumer.pause(partitions)  # here, after the assignment: else this same poll delivers records
+            numbers = [p.partition for p in partitions]
+            self._paused.update(numbers)
+            self._tell("assigned", numbers)
+
+    def _on_revoke(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        if partitions:
+            self._tell("revoked", [p.partition for p in partitions])
+            self._drop(consumer, partitions)
+
+    def _on_lost(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        if partitions:
+            self._tell("lost", [p.partition for p in partitions])
+            self._drop(consumer, partitions)
+
+    def _drop(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        self._paused.difference_update(p.partition for p in partitions)
+        consumer.incremental_unassign(partitions)
+
+    def _tell(self, what: str, partitions: list[int]) -> None:
+        # An exception must not pass through librdkafka's C frames: it is raised when poll is back.
+        try:
+            getattr(self._listener, what)(partitions)
+        except BaseException as raised:
+            self._raised = self._raised or raised
+
+    def poll(self, max_records: int, timeout: float) -> list[Records]:
+        # consume(n, timeout) would wait for all n or the whole timeout: take what is there, and wait for one at most.
+        messages: list[Message] = self._consumer.consume(max_records, 0)
+        if not messages and timeout > 0 and self._raised is None:
+            messages = self._consumer.consume(1, timeout)
+            if messages and max_records > 1:
+                messages += self._consumer.consume(max_records - 1, 0)
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            raise raised
+        if self._watch.refusal is not None:
+            self._watch.check()
+        if not messages:
+            return []
+        if any(map(Message.error, messages)):
+            messages = self._without_events(messages)
+        return _columns(messages)
+
+    def _without_events(self, messages: list[Message]) -> list[Message]:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                continue
+            code = error.code()
+            if code in _FENCED or error.fatal():
+                raise SlotTaken(
+                    f"another process runs as {self._identity.slot} ({error.str()}); "
+                    "stop it, or give this one another --instance-id"
+                )
+            if code in REFUSED:
+                raise fault(error, f"read topic {self._topic}")
+            if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+                raise Refused(f"topic {self._topic} is gone ({error.str()})")
+            # _MAX_POLL_EXCEEDED comes with a call of `lost`, and the client joins again by itself; the rest is news.
+            self._watch(error)
+        # `is None`: a Message has a length, so that one without a value is false.
+        return [message for message in messages if message.error() is None]
+
+    def _tps(self, partitions: Sequence[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, partition) for partition in partitions]
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        self._consumer.pause(self._tps(partitions))
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        self._consumer.resume(self._tps(partitions))
+        self._paused.difference_update(partitions)
+
+    def seek(self, partition: int, offset: int) -> None:
+        target = TopicPartition(self._topic, partition, offset)
+        try:
+            self._consumer.seek(target)
+        except KafkaException as raised:
+            if raised.args[0].code() != KafkaError._STATE:
+                raise
+            # A partition that waits for its committed offset cannot be sought yet: assign it anew, with the offset.
+            self._consumer.incremental_unassign([target])
+            self._consumer.incremental_assign([target])
+            if partition in self._paused:
+                self._consumer.pause([target])
+
+    def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
+        doing = f"read the committed offsets of group {self._identity.group}"
+        found = self._ask(doing, lambda: self._consumer.committed(self._tps(partitions), timeout=timeout))
+        for tp in found:
+            if tp.error is not None:
+                raise fault(tp.error, doing)
+        return {tp.partition: tp.offset if tp.offset >= 0 else None for tp in found}
+
+    def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
+        # The consumer's own get_watermark_offsets ends at the last stable offset, because it is read_committed.
+        tp = TopicPartition(self._topic, partition)
+        low = self._offsets({tp: EARLIEST}, IsolationLevel.READ_UNCOMMITTED, timeout)
+        high = self._offsets({tp: LATEST}, IsolationLevel.READ_UNCOMMITTED, timeout)
+        return low[partition], high[partition]
+
+    def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
+        wanted = dict.fromkeys(self._tps(partitions), LATEST)
+        return self._offsets(wanted, IsolationLevel.READ_COMMITTED, timeout) if wanted else {}
+
+    def _offsets(self, wanted: dict[TopicPartition, Any], isolation: Any, timeout: float) -> dict[int, int]:
+        if self._admin is None:
+            self._admin = made(AdminClient, self._conf)
+        doing = f"read the offsets of topic {self._topic}"
+        futures = self._admin.list_offsets(wanted, isolation_level=isolation, request_timeout=timeout)
+        done = self._ask(doing, lambda: {tp.partition: future.result(timeout + 1.0) for tp, future in futures.items()})
+        return {partition: result.offset for partition, result in done.items()}
+
+    def _ask(self, doing: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except KafkaException as raised:
+            self._watch.check()
+            raise fault(raised.args[0], doing) from None
+        except TimeoutError:
+            raise Unavailable(f"cannot {doing}: no answer in time") from None
+
+    def position(self, partition: int) -> int | None:
+        (found,) = self._consumer.position([TopicPartition(self._topic, partition)])
+        return found.offset if found.offset >= 0 else None
+
+    def commit(self, positions: Mapping[int, int], timeout: float) -> None:
+        if not positions:
+            return
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in positions.items()]
+        try:
+            done = bounded(lambda: self._consumer.commit(offsets=offsets, asynchronous=False), timeout, "commit")
+        except KafkaException as raised:
+            if raised.args[0].code() in REFUSED:
+                raise fault(raised.args[0], "commit offsets") from None
+            raise SinkFailed(f"offsets not committed: {raised.args[0].str()}") from None
+        except Overdue as overdue:
+            raise SinkFailed(f"offsets not committed: {overdue}") from None
+        for tp in done:
+            if tp.error is not None:
+                raise SinkFailed(f"offset of partition {tp.partition} not committed: {tp.error.str()}")
+
+    def group(self) -> object:
+        return GroupOf(self._topic, self._consumer.consumer_group_metadata())
+
+    def close(self, leave: bool) -> None:
+        self._consumer.close()
+        self._admin = None
+        if leave:
+            remove_member(self._identity)
+
+
+def _columns(messages: list[Message]) -> list[Records]:
+    """Messages to columns; those of a partition are in offset order, in runs as they were fetched."""
+    by_partition: dict[Any, list[Message]] = {}
+    for partition, run in groupby(messages, key=Message.partition):
+        if partition in by_partition:
+            by_partition[partition].extend(run)
+        else:
+            by_partition[partition] = list(run)
+    return [
+        Records(
+            partition,
+            list(map(Message.offset, of_one)),  # type: ignore[arg-type]  # a record without an error has them all
+            [milliseconds for _, milliseconds in map(Message.timestamp, of_one)],
+            list(map(Message.key, of_one)),
+            list(map(Message.value, of_one)),
+        )
+        for partition, of_one in by_partition.items()
+    ]

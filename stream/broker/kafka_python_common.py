@@ -1,0 +1,94 @@
+"""What a source, a sink and the admin calls on kafka-python share: settings, the first contact, and its errors in the
+project's words."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import kafka.errors as kafka_errors
+
+from stream.broker.logs import quiet_kafka_python
+from stream.broker.port import Identity
+from stream.broker.properties import Role, for_kafka_python
+from stream.errors import BrokerFault, Refused, Unavailable, UsageError
+
+REFUSED: tuple[type[Exception], ...] = (
+    kafka_errors.AuthorizationError,
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOf:
+    """What `Source.group` hands to `Sink.send_offsets`: the group metadata, and the topic whose offsets these are."""
+
+    topic: str
+    metadata: Any
+
+
+def settings(identity: Identity, role: Role, timeout: float, *, strict: bool = True) -> dict[str, Any]:
+    """What every client of kafka-python gets."""
+    return {
+        "reconnect_backoff_max_ms": 1000,  # the default of 30 s would add that much to every broker restart
+        **for_kafka_python(identity.client_properties, role, strict=strict),
+        "bootstrap_servers": identity.bootstrap_servers.split(","),
+        "client_id": identity.slot,
+        "bootstrap_timeout_ms": int(timeout * 1000),
+    }
+
+
+def connected(make: Callable[..., Any], conf: dict[str, Any], servers: str, timeout: float) -> Any:
+    """Build a client; it waits for a first answer of the brokers.
+
+    Raises Unavailable where none comes within timeout, Refused on a wrong login, UsageError on a wrong setting.
+    """
+    relay = quiet_kafka_python()
+    relay.last_problem = None
+    try:
+        return make(**conf)
+    except REFUSED as error:
+        raise Refused(f"Kafka at {servers} refused the connection: {error}") from None
+    except (kafka_errors.KafkaConfigurationError, ValueError, OSError) as error:
+        # OSError: a certificate file that cannot be read
+        raise UsageError(f"client property refused by kafka-python: {error}") from None
+    except kafka_errors.KafkaError:
+        # The constructor only says that time is up; why the attempts failed stands in its log alone.
+        problem = relay.last_problem
+        if isinstance(problem, REFUSED) or "certificate" in str(problem).lower():
+            raise Refused(f"Kafka at {servers} refused the connection: {problem}") from None
+        raise unreachable(servers, timeout) from None
+
+
+def unreachable(servers: str, timeout: float) -> Unavailable:
+    return Unavailable(
+        f"cannot reach Kafka at {servers} within {timeout:g} s; is it running, and is --bootstrap-servers right?"
+    )
+
+
+def fault(error: BaseException, doing: str) -> BrokerFault:
+    """The exception for an error outside any transaction."""
+    name = type(error).__name__
+    if isinstance(error, REFUSED):
+        return Refused(f"cannot {doing}: Kafka refused it ({name}); grant the right, or mend the login")
+    return Unavailable(f"cannot {doing}: {name}: {error}")
+
+
+class Clock:
+    """What is left of a deadline that several calls share."""
+
+    def __init__(self, timeout: float) -> None:
+        self._end = time.monotonic() + timeout
+
+    @property
+    def seconds(self) -> float:
+        return max(0.001, self._end - time.monotonic())
+
+    @property
+    def milliseconds(self) -> int:
+        return max(1, int(self.seconds * 1000))
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._end

@@ -1,0 +1,201 @@
+"""The input topic read through kafka-python.
+
+Rebalance listeners run on the library's IO thread, and only while the loop's thread waits inside `poll` or `close`.
+There a blocking call of the consumer raises RuntimeError; pausing is fine.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import kafka.errors as kafka_errors
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+
+from stream.broker.admin import Admin, remove_member
+from stream.broker.deadline import Overdue, abandon, bounded
+from stream.broker.kafka_python_common import REFUSED, Clock, GroupOf, connected, fault, settings
+from stream.broker.port import Identity, Listener, Records
+from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Translates the library's listener into ours."""
+
+    def __init__(self, consumer: Any, listener: Listener) -> None:
+        self._consumer = consumer
+        self._listener = listener
+        self.raised: BaseException | None = None
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        if assigned:  # empty sets are common
+            self._consumer.pause(*assigned)  # here: else this same poll delivers records
+            self._tell(self._listener.assigned, assigned)
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        if revoked:
+            self._tell(self._listener.revoked, revoked)
+
+    def on_partitions_lost(self, lost: Any) -> None:
+        if lost:
+            self._tell(self._listener.lost, lost)
+
+    def _tell(self, what: Callable[[Sequence[int]], None], partitions: Any) -> None:
+        # The library would wrap the exception and go on rebalancing: poll raises it as it was.
+        try:
+            what(sorted(tp.partition for tp in partitions))
+        except BaseException as raised:
+            self.raised = self.raised or raised
+
+
+class KafkaPythonSource:
+    """One member of the group on kafka-python."""
+
+    def __init__(self, identity: Identity, topic: str, *, session_timeout: float, timeout: float) -> None:
+        self._identity = identity
+        self._topic = topic
+        self._rebalance: _Rebalance | None = None
+        self._admin: Admin | None = None
+        conf = {
+            "fetch_max_wait_ms": 100,  # a resumed partition waits for the fetch under way to end
+            "fetch_max_bytes": 33_554_432,
+            "max_partition_fetch_bytes": 1_048_576,
+            "retry_backoff_ms": 50,  # also how long poll sleeps when all is paused
+            "metrics_enabled": False,
+            **settings(identity, "consumer", timeout),
+            "group_id": identity.group,
+            "group_instance_id": identity.slot,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": "read_committed",
+            "allow_auto_create_topics": False,
+            "partition_assignment_strategy": [CooperativeStickyAssignor],
+            "session_timeout_ms": int(session_timeout * 1000),
+            "heartbeat_interval_ms": max(100, min(500, int(session_timeout * 1000 / 3))),
+        }
+        self._consumer: Any = connected(KafkaConsumer, conf, identity.bootstrap_servers, timeout)
+        try:
+            self._require_topic(timeout)
+        except BaseException:
+            abandon(self._consumer.close, "consumer")
+            raise
+
+    def _require_topic(self, timeout: float) -> None:
+        try:
+            found = bounded(lambda: self._consumer.partitions_for_topic(self._topic), timeout, "metadata")
+        except kafka_errors.KafkaError as error:
+            raise fault(error, f"read topic {self._topic}") from None
+        except Overdue as overdue:
+            raise Unavailable(f"cannot read topic {self._topic}: {overdue}") from None
+        if not found:
+            raise Refused(
+                f"topic {self._topic} is not there, or may not be seen; create it, or mend its name or rights"
+            )
+
+    def subscribe(self, listener: Listener) -> None:
+        self._rebalance = _Rebalance(self._consumer, listener)
+        self._consumer.subscribe([self._topic], listener=self._rebalance)
+
+    def poll(self, max_records: int, timeout: float) -> list[Records]:
+        try:
+            polled = self._consumer.poll(int(timeout * 1000), max_records)
+        except kafka_errors.FencedInstanceIdError:
+            raise self._slot_taken() from None
+        except kafka_errors.KafkaError as error:
+            self._raise_what_the_listener_raised()
+            raise fault(error, f"read topic {self._topic}") from None
+        self._raise_what_the_listener_raised()
+        if self._fenced():
+            raise self._slot_taken()
+        return [
+            Records(
+                tp.partition,
+                [r.offset for r in of_one],
+                [r.timestamp for r in of_one],
+                [r.key for r in of_one],
+                [r.value for r in of_one],
+            )
+            for tp, of_one in polled.items()
+        ]
+
+    def _raise_what_the_listener_raised(self) -> None:
+        if self._rebalance is not None and self._rebalance.raised is not None:
+            raised, self._rebalance.raised = self._rebalance.raised, None
+            raise raised
+
+    def _fenced(self) -> bool:
+        # The library notes a fenced static member in its heartbeat task, stops heartbeats, and tells nobody: poll would
+        # go on delivering. Stable without heartbeats, and not about to join again, is the mark it leaves.
+        coordinator = self._consumer._coordinator
+        return bool(coordinator.stable() and not coordinator._heartbeat_enabled and not coordinator.rejoining)
+
+    def _slot_taken(self) -> SlotTaken:
+        return SlotTaken(
+            f"another process runs as {self._identity.slot}; stop it, or give this one another --instance-id"
+        )
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        self._consumer.pause(*map(self._tp, partitions))
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        self._consumer.resume(*map(self._tp, partitions))
+
+    def seek(self, partition: int, offset: int) -> None:
+        self._consumer.seek(self._tp(partition), offset)
+
+    def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
+        clock = Clock(timeout)
+        return self._ask(  # type: ignore[no-any-return]
+            f"read the committed offsets of group {self._identity.group}",
+            lambda: {p: self._consumer.committed(self._tp(p), timeout_ms=clock.milliseconds) for p in partitions},
+        )
+
+    def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
+        # The consumer's end_offsets ends at the last stable offset, because it is read_committed.
+        if self._admin is None:
+            self._admin = Admin(self._identity, timeout=timeout)
+        return self._admin.watermarks(self._topic, partition, timeout)
+
+    def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
+        if not partitions:
+            return {}
+        tps = [self._tp(partition) for partition in partitions]
+        found = self._ask(
+            f"read the offsets of topic {self._topic}",
+            lambda: self._consumer.end_offsets(tps, timeout_ms=int(timeout * 1000)),
+        )
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    def _ask(self, doing: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except kafka_errors.KafkaError as error:
+            raise fault(error, doing) from None
+
+    def position(self, partition: int) -> int | None:
+        # position() of the library would ask the broker where it does not know.
+        state = self._consumer._subscription.assignment.get(self._tp(partition))
+        return None if state is None or state.position is None else int(state.position.offset)
+
+    def commit(self, positions: Mapping[int, int], timeout: float) -> None:
+        if not positions:
+            return
+        offsets = {self._tp(p): OffsetAndMetadata(offset, "", -1) for p, offset in positions.items()}
+        try:
+            self._consumer.commit(offsets, timeout_ms=int(timeout * 1000))
+        except REFUSED as error:
+            raise fault(error, "commit offsets") from None
+        except kafka_errors.KafkaError as error:
+            raise SinkFailed(f"offsets not committed: {type(error).__name__}: {error}") from None
+
+    def group(self) -> object:
+        return GroupOf(self._topic, self._consumer.group_metadata())
+
+    def close(self, leave: bool) -> None:
+        self._consumer.close(autocommit=False, timeout_ms=5000)
+        if self._admin is not None:
+            self._admin.close()
+        if leave:
+            remove_member(self._identity)

@@ -1,0 +1,120 @@
+"""What a source and a sink on librdkafka share: settings, the first contact, and its errors in the project's words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from stream.broker import logs
+from stream.broker.port import Identity
+from stream.broker.properties import for_confluent
+from stream.errors import BrokerFault, Refused, Unavailable, UsageError
+
+REFUSED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+        KafkaError._AUTHENTICATION,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOf:
+    """What `Source.group` hands to `Sink.send_offsets`: the group metadata, and the topic whose offsets these are."""
+
+    topic: str
+    metadata: Any
+
+
+class Watch:
+    """Hears librdkafka's error callback, which is the only place where a wrong login shows."""
+
+    def __init__(self, servers: str) -> None:
+        self._servers = servers
+        self._connected = False
+        self.refusal: str | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        code = error.code()
+        # A TLS handshake that is cut when a broker goes down looks like a refused one; a certificate problem does not.
+        ssl = code == KafkaError._SSL and (not self._connected or "certificate" in error.str())
+        if code in REFUSED or ssl:
+            self.refusal = error.str()
+        else:
+            # The rest (_TRANSPORT, _ALL_BROKERS_DOWN) is news: librdkafka goes on trying by itself.
+            logs.log.info("%s: %s", error.name(), error.str())
+
+    def connected(self) -> None:
+        self._connected = True
+        self.refusal = None
+
+    def check(self) -> None:
+        """Raise Refused where the brokers have turned this client away since the last call."""
+        if self.refusal is not None:
+            raise Refused(f"Kafka at {self._servers} refused the connection: {self.refusal}")
+
+
+def settings(identity: Identity, watch: Watch) -> dict[str, Any]:
+    """What every client of librdkafka gets; the user's properties win over tuning, never over the protocol."""
+    return {
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1000,  # the default of 10 s would add that much to every broker restart
+        "socket.keepalive.enable": True,
+        "log.connection.close": False,
+        **for_confluent(identity.client_properties),
+        "bootstrap.servers": identity.bootstrap_servers,
+        "client.id": identity.slot,
+        "error_cb": watch,
+        "logger": logs.log,
+    }
+
+
+def made(make: Callable[[dict[str, Any]], Any], conf: dict[str, Any]) -> Any:
+    """Build a client; a property that librdkafka does not know is the user's error."""
+    try:
+        return make(conf)
+    except KafkaException as raised:
+        error = raised.args[0]
+        if error.code() in (KafkaError._INVALID_ARG, KafkaError._CONFLICT):
+            raise UsageError(f"client property refused by librdkafka: {error.str()}") from None
+        raise fault(error, "make a Kafka client") from None
+
+
+def fault(error: KafkaError, doing: str) -> BrokerFault:
+    """The exception for an error outside any transaction."""
+    if error.code() in REFUSED:
+        return Refused(f"cannot {doing}: Kafka refused it ({error.str()}); grant the right, or mend the login")
+    return Unavailable(f"cannot {doing}: {error.str()}")
+
+
+def reach(handle: Any, topic: str | None, watch: Watch, servers: str, timeout: float) -> int:
+    """Wait for a first answer of the brokers; the number of the topic's partitions.
+
+    Raises Unavailable where none comes, Refused on a wrong login or a topic that is not there.
+    """
+    try:
+        metadata = handle.list_topics(topic=topic, timeout=timeout) if topic else handle.list_topics(timeout=timeout)
+    except KafkaException as raised:
+        handle.poll(0)  # serves the error callback
+        watch.check()
+        error = raised.args[0]
+        if error.code() in REFUSED:
+            raise fault(error, "list topics") from None
+        raise Unavailable(
+            f"cannot reach Kafka at {servers} within {timeout:g} s; is it running, and is --bootstrap-servers right?"
+        ) from None
+    watch.connected()
+    if topic is None:
+        return 0
+    found = metadata.topics[topic]
+    if found.error is not None:
+        if found.error.code() in REFUSED:
+            raise fault(found.error, f"read topic {topic}")
+        raise Refused(f"topic {topic} is not there ({found.error.str()}); create it, or mend its name")
+    return len(found.partitions)

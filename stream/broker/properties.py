@@ -1,0 +1,101 @@
+"""Security and tuning properties: the user writes librdkafka's names, kafka-python gets its own.
+
+confluent-kafka takes the user's properties as they are. What is not in the table below is unknown to kafka-python.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from stream.errors import UsageError
+
+Role = Literal["admin", "consumer", "producer"]
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _upper(value: str) -> str:
+    return value.upper()
+
+
+def _checks_host(value: str) -> bool:
+    return value.lower() not in ("none", "")
+
+
+def _codec(value: str) -> str | None:
+    return None if value == "none" else value
+
+
+_ALL: tuple[Role, ...] = ("admin", "consumer", "producer")
+_CLIENTS: tuple[Role, ...] = ("consumer", "producer")
+
+# librdkafka's name: (kafka-python's name, the clients that have it, how the value is turned)
+TABLE: dict[str, tuple[str, tuple[Role, ...], Callable[[str], Any]]] = {
+    "security.protocol": ("security_protocol", _ALL, _upper),
+    "ssl.ca.location": ("ssl_cafile", _ALL, _text),
+    "ssl.certificate.location": ("ssl_certfile", _ALL, _text),
+    "ssl.key.location": ("ssl_keyfile", _ALL, _text),
+    "ssl.key.password": ("ssl_password", _ALL, _text),
+    "ssl.crl.location": ("ssl_crlfile", _ALL, _text),
+    "ssl.cipher.suites": ("ssl_ciphers", _CLIENTS, _text),
+    "ssl.endpoint.identification.algorithm": ("ssl_check_hostname", _ALL, _checks_host),
+    "sasl.mechanism": ("sasl_mechanism", _ALL, _upper),
+    "sasl.mechanisms": ("sasl_mechanism", _ALL, _upper),
+    "sasl.username": ("sasl_plain_username", _ALL, _text),
+    "sasl.password": ("sasl_plain_password", _ALL, _text),
+    "sasl.kerberos.service.name": ("sasl_kerberos_service_name", _ALL, _text),
+    "client.rack": ("client_rack", ("consumer",), _text),
+    "compression.type": ("compression_type", ("producer",), _codec),
+    "linger.ms": ("linger_ms", ("producer",), int),
+}
+
+# What the protocol of the service stands on; a user's property must not change it.
+RESERVED = frozenset(
+    {
+        "bootstrap.servers",
+        "client.id",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "isolation.level",
+        "transactional.id",
+        "enable.idempotence",
+        "acks",
+        "enable.partition.eof",
+        "delivery.report.only.error",
+    }
+)
+
+
+def for_confluent(properties: Mapping[str, str]) -> dict[str, Any]:
+    """The user's properties for librdkafka. Raises UsageError for one that the service sets itself."""
+    for name in properties:
+        if name in RESERVED:
+            raise UsageError(f"client property {name}: statecast sets it itself; remove it")
+    return dict(properties)
+
+
+def for_kafka_python(properties: Mapping[str, str], role: Role, *, strict: bool) -> dict[str, Any]:
+    """The user's properties in kafka-python's names, those that this role has.
+
+    Raises UsageError for one that kafka-python does not know. strict=False forgives tuning (confluent-kafka is the
+    client and only the admin calls go through kafka-python), but never security, which would then be missing.
+    """
+    found: dict[str, Any] = {}
+    for name, value in for_confluent(properties).items():
+        if name in TABLE:
+            theirs, roles, turn = TABLE[name]
+            if role in roles:
+                try:
+                    found[theirs] = turn(value)
+                except ValueError:
+                    raise UsageError(f"client property {name}: {value!r} is not a number") from None
+        elif strict or name.startswith(("security.", "ssl.", "sasl.")):
+            raise UsageError(
+                f"client property {name}: kafka-python has no such setting; known are {', '.join(sorted(TABLE))}"
+            )
+    return found
