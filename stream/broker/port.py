@@ -142,9 +142,20 @@ class Client(Protocol):
 
     name: str
 
-    def source(self, identity: Identity, topic: str, *, session_timeout: float) -> Source:
-        """A consumer, not subscribed yet. Raises Unavailable where no broker answers, Refused on a wrong login."""
+    def source(
+        self,
+        identity: Identity,
+        topic: str,
+        *,
+        session_timeout: float,
+        timeout: float = 10.0,
+        group_protocol: GroupProtocol = "auto",
+    ) -> Source:
+        """A consumer, not subscribed yet. Raises Unavailable where no broker answers within timeout, Refused on a wrong
+        login or a missing topic. group_protocol: "consumer" is KIP-848, "classic" the older cooperative one."""
 
-    def sink(self, identity: Identity, *, transactional: bool, timeout: float) -> Sink:
+    def sink(
+        self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float = 15.0
+    ) -> Sink:
         """A producer. A transactional one has run init_transactions when this returns: its predecessor with the same
         slot is fenced and its open transaction aborted."""
