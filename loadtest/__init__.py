@@ -1,0 +1,1 @@
+"""Load generator, verifier and report. Reaches the service only through Kafka, HTTP and the model file."""

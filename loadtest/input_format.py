@@ -1,0 +1,129 @@
+"""An independent, strict reading of input records: bytes -> columns, and which records must become dead letters.
+
+It shares no code with the service's codec on purpose: where the two read the format differently, verification shows
+it. Each record is decoded by itself, never several joined, so that no record can lean on its neighbour.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+
+from engine.columns import Bools, Columns, Floats, Ints
+from export.signature import Signature
+from loadtest.kafka import Records
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INT64 = range(-(2**63), 2**63)
+
+MAX_KEY_BYTES = 4096
+MAX_VALUE_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Input:
+    """Records of one input partition: events and resets in columns, and those that can be neither."""
+
+    offset: Ints  # [events] of the events and resets
+    timestamp: Ints  # [events] of the record
+    time: Ints  # [events] of the event: its ts, else the record's timestamp
+    keys: list[bytes]
+    x: Floats  # [events, features]; 0 where missing
+    mask: Floats  # [events, features]
+    reset: Bools  # [events]
+    dead: list[int]  # positions in the records of what must become a dead letter
+
+    def columns(self, partition: int) -> Columns:
+        """For the engine."""
+        reset = self.reset if self.reset.any() else None
+        runs = [(partition, 0, len(self.keys))]
+        return Columns(runs, self.keys, self.offset, self.time, self.x, self.mask, reset)
+
+
+class InputFormat:
+    """Reads input records by a model's features."""
+
+    def __init__(
+        self, signature: Signature, *, max_key_bytes: int = MAX_KEY_BYTES, max_value_bytes: int = MAX_VALUE_BYTES
+    ) -> None:
+        names = [f"feature{i}" for i in range(len(signature.features))]
+        event = msgspec.defstruct(
+            "Event",
+            [*((name, float | None) for name in names), ("time", int | str | msgspec.UnsetType, msgspec.UNSET)],
+            rename=dict(zip([*names, "time"], [*signature.features, "ts"], strict=True)),
+        )
+        self._decode = msgspec.json.Decoder(event).decode
+        self._names = names
+        self._max_key, self._max_value = max_key_bytes, max_value_bytes
+
+    def read(self, records: Records) -> Input:
+        """Tell events and resets from what must become a dead letter."""
+        index: list[int] = []
+        times: list[int] = []
+        rows: list[tuple[float | None, ...]] = []
+        resets: list[bool] = []
+        dead: list[int] = []
+        for i, (key, value) in enumerate(zip(records.keys, records.values, strict=True)):
+            if key is None or len(key) > self._max_key:
+                dead.append(i)
+                continue
+            if value is None:
+                index.append(i)
+                times.append(records.timestamps[i])
+                rows.append((None,) * len(self._names))
+                resets.append(True)
+                continue
+            event = self._event(value)
+            if event is None:
+                dead.append(i)
+                continue
+            index.append(i)
+            times.append(records.timestamps[i] if event[0] is None else event[0])
+            rows.append(event[1])
+            resets.append(False)
+        x = np.array(rows, np.float64).reshape(len(rows), len(self._names))  # None becomes NaN
+        mask = ~np.isnan(x)
+        with np.errstate(over="ignore"):
+            narrow = np.where(mask, x, 0).astype(np.float32)
+        infinite = ~np.isfinite(narrow).all(axis=1)
+        if infinite.any():
+            dead = sorted([*dead, *(index[i] for i in np.flatnonzero(infinite))])
+        keep = np.flatnonzero(~infinite)
+        where = np.array(index, np.int64)[keep]
+        return Input(
+            offset=np.array(records.offsets, np.int64)[where],
+            timestamp=np.array(records.timestamps, np.int64)[where],
+            time=np.array(times, np.int64)[keep],
+            keys=[key for i in where if (key := records.keys[i]) is not None],
+            x=narrow[keep],
+            mask=mask[keep].astype(np.float32),
+            reset=np.array(resets, np.bool_)[keep],
+            dead=dead,
+        )
+
+    def _event(self, value: bytes) -> tuple[int | None, tuple[float | None, ...]] | None:
+        """(ts or None, one number or None per feature); None where the value is not an event."""
+        if len(value) > self._max_value:
+            return None
+        try:
+            event = self._decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        *row, time = msgspec.structs.astuple(event)
+        if time is msgspec.UNSET:
+            return None, tuple(row)
+        if isinstance(time, str):
+            time = milliseconds(time)
+        return (time, tuple(row)) if time is not None and time in INT64 else None
+
+
+def milliseconds(text: str) -> int | None:
+    """ISO 8601 to milliseconds since the epoch, rounded down; UTC where no zone is told; None where it is no time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // timedelta(milliseconds=1)

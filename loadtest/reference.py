@@ -1,0 +1,102 @@
+"""What must come out: steps the input records of one partition after another with the shared engine. No Kafka."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from engine.columns import Floats, Ints
+from engine.model import Model
+from engine.slots import Full
+from engine.step import Engine
+from loadtest.errors import EnvironmentFault
+from loadtest.input_format import InputFormat
+from loadtest.kafka import Records
+from loadtest.output_format import Objects, objects
+
+
+@dataclass(slots=True)
+class Predicted:
+    """Events that must have exactly one output."""
+
+    offset: Ints  # [events] ascending
+    time: Ints
+    timestamp: Ints
+    step: Ints
+    figures: Floats  # [events, 4, targets]: prediction, lower, upper, surprise
+    keys: Objects
+
+
+@dataclass(slots=True)
+class Dead:
+    """Records that must have exactly one dead letter."""
+
+    offset: Ints  # [records] ascending
+    timestamp: Ints
+    keys: Objects
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What consecutive input records must lead to."""
+
+    last: int  # offset of the last record
+    predicted: Predicted
+    dead: Dead
+
+
+class Reference:
+    """The engine and the strict reading, over one partition at a time."""
+
+    def __init__(self, path: Path | str, max_key_bytes: int, max_value_bytes: int, streams: int | None = None) -> None:
+        """streams: the most streams of one partition; None: as many as half of the free memory holds."""
+        self.model = Model(path)
+        signature = self.model.signature
+        self.fingerprint = self.model.fingerprint[:8]
+        self._format = InputFormat(signature, max_key_bytes=max_key_bytes, max_value_bytes=max_value_bytes)
+        capacity = streams or Engine.capacity_for(self.model, psutil.virtual_memory().available // 2)
+        self._engine = Engine(self.model, capacity)
+        levels = signature.levels
+        self._levels = [levels.index(0.5), 0, len(levels) - 1]  # prediction, lower, upper
+
+    def chunks(self, partition: int, parts: Iterable[Records]) -> Iterator[Chunk]:
+        """Step all records of one partition from the cold state."""
+        for records in parts:
+            yield self._chunk(partition, records)
+        self._engine.drop(partition)
+
+    def _chunk(self, partition: int, records: Records) -> Chunk:
+        events = self._format.read(records)
+        try:
+            outcome = self._engine.step(events.columns(partition))
+        except Full:
+            raise EnvironmentFault(
+                f"partition {partition}: more than {self._engine.slots.capacity} streams, and memory holds no more "
+                "rows; verify on a machine with more memory"
+            ) from None
+        self._engine.bank.keep()
+        done = np.flatnonzero(outcome.stepped)
+        keys = objects(events.keys)
+        quantiles = outcome.quantiles[done][:, :, self._levels]  # [events, targets, 3]
+        figures = np.concatenate([quantiles, outcome.surprise[done][:, :, None]], axis=2).transpose(0, 2, 1)
+        # A refused event went through the strict reading but not through the network: a dead letter all the same.
+        where = {int(offset): i for i, offset in enumerate(records.offsets)} if outcome.refused else {}
+        dead = sorted([*events.dead, *(where[int(events.offset[i])] for i in outcome.refused)])
+        return Chunk(
+            last=records.offsets[-1],
+            predicted=Predicted(
+                offset=events.offset[done],
+                time=events.time[done],
+                timestamp=events.timestamp[done],
+                step=outcome.step[done],
+                figures=figures,
+                keys=keys[done],
+            ),
+            dead=Dead(
+                offset=np.array([records.offsets[i] for i in dead], np.int64),
+                timestamp=np.array([records.timestamps[i] for i in dead], np.int64),
+                keys=objects([records.keys[i] for i in dead]),
+            ),
+        )
