@@ -1,2 +1,163 @@
-"""placeholder"""
-def main() -> None: ...
+"""The command line. It wires the packages together, and imports each only where a command needs it."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+app = typer.Typer(
+    name="statecast",
+    help="Predict the next value of every stream in a Kafka topic: train offline, serve exactly once.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One option of a command, made from where it is declared."""
+
+    name: str  # of the parameter
+    flag: str
+    help: str
+    type: Any
+    default: str  # as shown
+
+
+def command(name: str, flags: Iterable[Flag], run: Callable[..., None], **arguments: Any) -> None:
+    """Register a command whose options are declared elsewhere; what is not given does not reach `run`.
+
+    arguments: annotations of further parameters.
+    """
+    parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a) for n, a in arguments.items()]
+    for flag in flags:
+        spelled = f"--{flag.flag}/--no-{flag.flag}" if flag.type is bool else f"--{flag.flag}"
+        kind, several = _kind(flag.type)
+        option = typer.Option(
+            None, spelled, help=f"{flag.help} [{flag.default}]", metavar=None if kind is bool else _metavar(flag.type)
+        )
+        annotation: Any = (list[kind] if several else kind) | None  # type: ignore[valid-type]
+        parameters.append(
+            inspect.Parameter(flag.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
+        )
+
+    def wrapper(**given: Any) -> None:
+        run(**{name: value for name, value in given.items() if value is not None and value != []})
+
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+    wrapper.__doc__ = run.__doc__
+    app.command(name)(wrapper)
+
+
+def _kind(declared: Any) -> tuple[Any, bool]:
+    """(what the command line reads, whether it may be given several times)."""
+    plain = [a for a in get_args(declared) if a is not type(None)] if type(None) in get_args(declared) else [declared]
+    if get_origin(plain[0]) in (list, tuple):
+        return _kind(get_args(plain[0])[0])[0], True
+    return (plain[0] if plain[0] in (bool, int, float, Path) else str), False
+
+
+def _metavar(declared: Any) -> str:
+    parts = [a for a in get_args(declared) if a is not type(None)] if get_origin(declared) is not Literal else [declared]
+    first = parts[0] if parts else declared
+    if get_origin(first) is Literal:
+        return "|".join(get_args(first))
+    return {int: "N", float: "NUMBER", Path: "PATH"}.get(first, "TEXT")
+
+
+def declared(options: Any) -> list[Flag]:
+    """The flags of a dataclass whose fields carry their help in `metadata["help"]`."""
+    flags = []
+    for f in fields(options):
+        shown = "required" if f.default is MISSING and f.default_factory is MISSING else f.default
+        shown = f.metadata.get("shown", "off" if shown is None else shown)
+        flag = f.metadata.get("flag", f.name.replace("_", "-"))
+        flags.append(Flag(f.name, flag, f.metadata["help"], f.type, str(shown)))
+    return flags
+
+
+def _serve_flags() -> list[Flag]:
+    from stream.settings import options
+
+    flags = [Flag(f"{o.section}__{o.name}", o.flag, o.help, o.type, o.default) for o in options()]
+    # Values reach the settings as text and are checked there, so that flag, environment and file fail alike.
+    return [Flag("config", "config", "TOML file with these options by section", Path, "none"), *flags]
+
+
+def serve(config: Path | None = None, **given: Any) -> None:
+    """Consume a topic, keep every stream's state, publish a prediction for each event."""
+    from stream.serve import serve
+    from stream.settings import load
+
+    serve(load({tuple(name.split("__")): value for name, value in given.items()}, config))  # type: ignore[misc]
+
+
+command("serve", _serve_flags(), serve)
+
+
+@app.command("inspect")
+def inspect_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="a model.onnx")],
+    json: Annotated[bool, typer.Option("--json", help="as one JSON object")] = False,
+) -> None:
+    """Print what a model file says of itself, and its fingerprint."""
+    import msgspec
+
+    from export.signature import fingerprint, load
+
+    proto, signature = load(model)
+    told = {"fingerprint": fingerprint(proto), "row_bytes": signature.row_width * 4, **msgspec.to_builtins(signature)}
+    if json:
+        print(msgspec.json.encode(told).decode())
+        return
+    for name, value in told.items():
+        print(f"{name:<12} {value}")
+
+
+@app.command()
+def broker(
+    directory: Annotated[Path | None, typer.Option("--dir", help="where its data lies [a temporary directory]")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="TCP port on 127.0.0.1 [a free one]")] = None,
+) -> None:
+    """Run a single-node Apache Kafka on this machine, for trials and tests."""
+    from localbroker.cli import run
+
+    raise typer.Exit(run(directory, port))
+
+
+def main() -> None:
+    """Run a command. What goes wrong is told in one line on stderr: exit code 2 for usage, 1 for the environment.
+
+    Every package has errors of its own; those meant for the user carry an exit_code, as click's and typer's do.
+    """
+    try:
+        app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except typer.Abort:
+        sys.exit(130)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except Exception as error:
+        code = getattr(error, "exit_code", None)
+        if code is None and os.environ.get("STATECAST_TRACEBACK"):
+            raise
+        if code is None:
+            print(f"statecast: internal error: {error!r}; STATECAST_TRACEBACK=1 shows where", file=sys.stderr)
+            sys.exit(1)
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if (context := getattr(error, "ctx", None)) is not None:
+            message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
+        print(f"statecast: {' '.join(message.split())}", file=sys.stderr)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -30,6 +30,11 @@ class Engine:
         """How many streams fit into so many bytes."""
         return max(1, memory // (model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES))
 
+    @property
+    def bytes(self) -> int:
+        """Memory taken by the rows and keys of the streams it holds now."""
+        return len(self.slots) * (self.model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES)
+
     def step(self, columns: Columns) -> Outcome:
         """Step every event of the batch. Raises slots.Full where the batch has more new streams than there is room."""
         events, signature = len(columns), self.model.signature

@@ -22,6 +22,8 @@ Scaling = Literal["fixed", "stream"]
 class ModelFileError(Exception):
     """The file cannot be used as a statecast model; the message names the file, what was seen and the mend."""
 
+    exit_code = 2
+
 
 class StateTensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One float32 tensor that is carried from step to step; the cold state is all zeros."""

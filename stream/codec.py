@@ -1,0 +1,219 @@
+"""bytes <-> columns: what an event looks like on the wire, and what a prediction does.
+
+Decoding refuses single records and never raises: a record that is not an event is told with its code and its place,
+and costs its neighbours nothing. Knows nothing of rows, partitions' phases or delivery.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from engine.columns import Columns, Outcome
+from export.signature import Signature
+from stream.broker.port import Records
+
+LATEST_TIME = 253_402_300_800_000  # the year 10000, in milliseconds; a time beyond it is a mistake in its unit
+
+
+@dataclass(slots=True)
+class Rejected:
+    """A record that has no prediction, and why."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    code: str  # a metric's label: one of a short, fixed list
+    message: str
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Records as events."""
+
+    columns: Columns
+    timestamps: NDArray[np.int64]  # [events] the records' own, in milliseconds
+    rejected: list[Rejected]
+
+
+class Rejection(Exception):
+    """Why one record is not an event."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Codec:
+    """JSON in UTF-8, for one model."""
+
+    def __init__(self, signature: Signature, fingerprint: str, *, max_key_bytes: int, max_value_bytes: int) -> None:
+        self._features = signature.features
+        self._targets = signature.targets
+        self._median = signature.levels.index(0.5)
+        self._max_key, self._max_value = max_key_bytes, max_value_bytes
+        # Feature names need not be identifiers, so the fields are numbered and renamed.
+        fields: list[Any] = [(f"f{i}", float | None) for i in range(len(self._features))]
+        fields.append(("ts", int | str | None, None))
+        names = {f"f{i}": name for i, name in enumerate(self._features)}
+        event = msgspec.defstruct("Event", fields, rename=names, gc=False)
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(event).decode
+        self._tail = b',"model":%b}' % orjson.dumps(fingerprint[:8])
+
+    def decode(self, batches: Sequence[Records]) -> Decoded:
+        """All records of the batches; those that are not events are told apart. Order is kept."""
+        runs: list[tuple[int, int, int]] = []
+        keys: list[bytes] = []
+        offsets: list[int] = []
+        timestamps: list[int] = []
+        times: list[int] = []
+        values: list[tuple[float | None, ...]] = []
+        resets: list[int] = []
+        rejected: list[Rejected] = []
+        for batch in batches:
+            start = len(keys)
+            plain = self._plain(batch)
+            if plain is not None:
+                values += plain[0]
+                times += plain[1]
+                keys += batch.keys  # type: ignore[arg-type]  # _plain has seen that none is missing
+                offsets += batch.offsets
+                timestamps += batch.timestamps
+            else:
+                for offset, timestamp, key, value in zip(
+                    batch.offsets, batch.timestamps, batch.keys, batch.values, strict=True
+                ):
+                    try:
+                        numbers, time = self._one(key, value, timestamp)
+                    except Rejection as why:
+                        rejected.append(Rejected(batch.partition, offset, timestamp, key, value, why.code, str(why)))
+                        continue
+                    if value is None:
+                        resets.append(len(keys))
+                    assert key is not None
+                    keys.append(key)
+                    values.append(numbers)
+                    times.append(time)
+                    offsets.append(offset)
+                    timestamps.append(timestamp)
+            runs.append((batch.partition, start, len(keys)))
+        x = np.array(values, np.float32).reshape(len(keys), len(self._features))
+        there = ~np.isnan(x)
+        x[~there] = 0
+        reset = None
+        if resets:
+            reset = np.zeros(len(keys), np.bool_)
+            reset[resets] = True
+        columns = Columns(
+            runs, keys, np.array(offsets, np.int64), np.array(times, np.int64), x, there.astype(np.float32), reset
+        )
+        return Decoded(columns, np.array(timestamps, np.int64), rejected)
+
+    def _plain(self, batch: Records) -> tuple[list[tuple[float | None, ...]], list[int]] | None:
+        """(values, times) where every record is a plain event, else None: the batch is then read one by one."""
+        keys, raw = batch.keys, batch.values
+        if None in keys or None in raw:
+            return None
+        if max(map(len, keys)) > self._max_key or max(map(len, raw)) > self._max_value:  # type: ignore[arg-type]
+            return None
+        decode = self._decode
+        try:
+            events = [decode(value) for value in raw]  # type: ignore[arg-type]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        values: list[tuple[float | None, ...]]
+        if len(self._features) == 1:
+            values = [(event.f0,) for event in events]
+        else:
+            values = [msgspec.structs.astuple(event)[:-1] for event in events]
+        times = [event.ts for event in events]
+        if set(map(type, times)) != {int} or min(times) < 0 or max(times) >= LATEST_TIME:
+            return None
+        with np.errstate(over="ignore"):
+            if np.isinf(np.array(values, np.float32)).any():
+                return None
+        return values, times
+
+    def _one(self, key: bytes | None, value: bytes | None, timestamp: int) -> tuple[tuple[float | None, ...], int]:
+        """(values, time) of one record. Raises Rejection."""
+        if key is None:
+            raise Rejection("no_key", "the record has no key, so it belongs to no stream; send one")
+        if len(key) > self._max_key:
+            raise Rejection("key_too_long", f"the key has {len(key)} bytes, more than max_key_bytes = {self._max_key}")
+        if value is None:
+            return (None,) * len(self._features), timestamp
+        if len(value) > self._max_value:
+            raise Rejection(
+                "value_too_long", f"the value has {len(value)} bytes, more than max_value_bytes = {self._max_value}"
+            )
+        try:
+            event = self._decode(value)
+        except msgspec.ValidationError as error:
+            raise Rejection("wrong_field", f"the value does not fit the model: {self._named(error)}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Rejection("not_json", f"the value is not a JSON object in UTF-8: {error}") from None
+        *numbers, ts = msgspec.structs.astuple(event)
+        for name, number in zip(self._features, numbers, strict=True):
+            with np.errstate(over="ignore"):
+                if number is not None and not np.isfinite(np.float32(number)):
+                    raise Rejection("not_finite", f"{name} = {number!r} is beyond float32")
+        return tuple(numbers), timestamp if ts is None else _milliseconds(ts)
+
+    def _named(self, error: msgspec.ValidationError) -> str:
+        return str(error).replace("`$.", "`")
+
+    def encode(
+        self, columns: Columns, outcome: Outcome, start: int, stop: int
+    ) -> tuple[NDArray[np.int64], list[bytes]]:
+        """Events start..stop -> (indices of those that were stepped, their output values), in order."""
+        stepped = np.arange(start, stop)
+        if not outcome.stepped[start:stop].all():
+            stepped = stepped[outcome.stepped[start:stop]]
+        quantiles = outcome.quantiles[stepped]
+        numbers = (
+            (b'{"offset":', _texts(columns.offset[stepped])),
+            (b',"ts":', _texts(columns.time[stepped])),
+            (b',"step":', _texts(outcome.step[stepped])),
+            (b',"prediction":', self._by_target(quantiles[:, :, self._median])),
+            (b',"lower":', self._by_target(quantiles[:, :, 0])),
+            (b',"upper":', self._by_target(quantiles[:, :, -1])),
+            (b',"surprise":', self._by_target(outcome.surprise[stepped])),
+        )
+        form = b"".join(name + b"%b" for name, _ in numbers) + self._tail
+        return stepped, [form % row for row in zip(*(texts for _, texts in numbers), strict=True)]
+
+    def _by_target(self, values: NDArray[np.float32]) -> list[bytes]:
+        """[events, targets] -> JSON texts: a number, or with several targets an object by name."""
+        if len(self._targets) == 1:
+            return _texts(values[:, 0])
+        form = b"{" + b",".join(orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in self._targets) + b"}"
+        return [form % row for row in zip(*(_texts(column) for column in values.T), strict=True)]
+
+
+def _texts(column: NDArray[Any]) -> list[bytes]:
+    """Each number as JSON: float32 as the shortest decimal that reads back as the same float32, NaN as null."""
+    text = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    return text.split(b",") if text else []
+
+
+def _milliseconds(ts: int | str) -> int:
+    """Epoch milliseconds, or ISO 8601 (UTC where it names no zone), as epoch milliseconds. Raises Rejection."""
+    try:
+        if isinstance(ts, int):
+            time = ts
+        else:
+            moment = datetime.fromisoformat(ts)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            time = round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise Rejection("bad_time", f"ts = {ts!r} is neither epoch milliseconds nor ISO 8601") from None
+    if not 0 <= time < LATEST_TIME:
+        raise Rejection("bad_time", f"ts = {ts!r} lies outside the years 1970 to 9999; is its unit milliseconds?")
+    return time

@@ -1,0 +1,68 @@
+"""The numbered order of a commit, in both delivery modes. Knows sinks; nothing of rows, partitions or the loop.
+
+exactly_once    One transaction holds the outputs, the dead letters and the input offsets.
+at_least_once   Outputs and dead letters go at once through a plain idempotent producer. A commit first proves that
+                all of them arrived, then moves the offsets in a transaction of their own: never ahead of outputs.
+
+After SinkFailed nothing here may be used again but `close`: a new Delivery takes its place, and the committed offsets
+tell what took place.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+
+from stream.broker.port import Client, Headers, Identity, Sink, Source
+from stream.errors import SinkFailed
+
+
+class Delivery:
+    """What was published since the last commit, and how it becomes visible."""
+
+    def __init__(self, client: Client, identity: Identity, *, exactly_once: bool, timeout: float) -> None:
+        """Fences this slot's predecessor and aborts what it left open (init_transactions). Seconds."""
+        self._timeout = timeout
+        self._ledger: Sink = client.sink(identity, transactional=True, timeout=timeout)
+        self._outlet: Sink = (
+            self._ledger if exactly_once else client.sink(identity, transactional=False, timeout=timeout)
+        )
+        self._open = False
+
+    def publish(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Send records of one partition; they are proven delivered by the next `commit`."""
+        if self._outlet is self._ledger:
+            self._begin()
+        self._outlet.send(topic, partition, keys, values, timestamps, headers)
+
+    def commit(self, positions: Mapping[int, int], source: Source) -> None:
+        """Make everything published so far, and these input positions, durable and visible together."""
+        # 1. At least once: every output has arrived before any offset moves past its event.
+        if self._outlet is not self._ledger:
+            self._outlet.flush(self._timeout)
+        # 2. The transaction, unless outputs have opened it.
+        self._begin()
+        # 3. Input offsets, with the group's metadata as it is now: a member that was expelled is refused (KIP-447).
+        self._ledger.send_offsets(positions, source.group(), self._timeout)
+        # 4. All or nothing.
+        self._ledger.commit(self._timeout)
+        self._open = False
+
+    def close(self) -> None:
+        """Let go; an open transaction is aborted where the broker still answers."""
+        if self._open:
+            with contextlib.suppress(SinkFailed):  # the next init_transactions of this slot aborts it
+                self._ledger.abort(min(self._timeout, 5.0))
+        for sink in {id(s): s for s in (self._ledger, self._outlet)}.values():
+            sink.close()
+
+    def _begin(self) -> None:
+        if not self._open:
+            self._ledger.begin()
+            self._open = True

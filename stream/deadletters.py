@@ -1,0 +1,38 @@
+"""Events that have no prediction, as records of the dead-letter topic (headers after KIP-1034). Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from stream.broker.port import Headers, Records
+from stream.codec import Decoded, Rejected
+
+ROOM = 65_536  # bytes by which a dead letter may be larger than its event: headers, and what a record costs beside them
+_RECORD_OVERHEAD = 512
+
+
+def letter(event: Rejected, topic: str, limit: int) -> tuple[bytes | None, Headers]:
+    """(value, headers) of the dead letter; a value that would not fit the topic's limit (bytes) stays behind."""
+    headers: Headers = [
+        ("__statecast.errors.code", event.code.encode()),
+        ("__statecast.errors.message", event.message.encode()),
+        ("__statecast.errors.topic", topic.encode()),
+        ("__statecast.errors.partition", str(event.partition).encode()),
+        ("__statecast.errors.offset", str(event.offset).encode()),
+    ]
+    size = sum(len(name) + len(text) for name, text in headers) + len(event.key or b"") + len(event.value or b"")
+    return (event.value if size + _RECORD_OVERHEAD <= limit else None), headers
+
+
+def refusals(decoded: Decoded, refused: Mapping[int, str], batches: Sequence[Records]) -> list[Rejected]:
+    """Events that were decoded but that the network could not step, as rejected records."""
+    if not refused:
+        return []
+    raw = {(b.partition, offset): value for b in batches for offset, value in zip(b.offsets, b.values, strict=True)}
+    columns, found = decoded.columns, []
+    for partition, start, stop in columns.runs:
+        for event, message in refused.items():
+            if start <= event < stop:
+                offset = int(columns.offset[event])
+                timestamp, value = int(decoded.timestamps[event]), raw[partition, offset]
+                key = columns.keys[event]
+                found.append(Rejected(partition, offset, timestamp, key, value, "not_steppable", message))
+    return found

@@ -1,0 +1,43 @@
+"""Rows are put back exactly; slots are handed out once; partitions keep their streams apart."""
+
+import numpy as np
+import pytest
+
+from engine.bank import Bank
+from engine.slots import Full, Slots
+
+
+def written(bank: Bank, slots: list[int], value: float) -> None:
+    where = np.array(slots, np.int64)
+    bank.gather(where)
+    numbers = np.full(len(slots), int(value), np.int64)
+    bank.scatter(where, np.full((len(slots), 3), value, np.float32), numbers, numbers, numbers)
+
+
+def test_put_back_restores_the_rows_of_the_last_keep_through_overlapping_writes() -> None:
+    bank = Bank(4, 3)
+    written(bank, [0, 1], 1)
+    bank.keep()
+    written(bank, [1, 2], 2)
+    written(bank, [0, 1], 3)
+
+    bank.put_back()
+
+    assert bank.rows[:, 0].tolist() == [1, 1, 0, 0]
+    assert bank.step.tolist() == bank.offset.tolist() == bank.time.tolist() == [1, 1, 0, 0]
+
+
+def test_the_same_key_in_two_partitions_is_two_streams() -> None:
+    slots = Slots(10)
+    first, second = slots.find(0, [b"a", b"b", b"a"]), slots.find(1, [b"a"])
+    assert first[0] == first[2] != second[0]
+    assert len(slots) == 3
+
+
+def test_slots_of_a_dropped_partition_are_handed_out_again() -> None:
+    slots = Slots(2)
+    slots.find(0, [b"a", b"b"])
+    with pytest.raises(Full):
+        slots.find(1, [b"c"])
+    assert sorted(slots.drop(0).tolist()) == [0, 1]
+    assert len(slots.find(1, [b"c", b"d"])) == 2

@@ -1,0 +1,121 @@
+"""Streams are stepped: same bits however the events are batched, refusals harm nobody, resets are cold starts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.columns import Columns, Outcome, concatenate
+from engine.model import Model
+from engine.replay import cut, replay
+from engine.step import Engine
+from export.sample import random_model
+
+
+@pytest.fixture(scope="module", params=["fixed", "stream"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    random_model(path, hidden=8, scaling=request.param, lags=(1, 2, 5))
+    yield Model(path)
+
+
+def events(streams: list[int], values: list[float | None], reset: list[bool] | None = None) -> Columns:
+    numbers = np.array(values, np.float32).reshape(-1, 1)
+    there = ~np.isnan(numbers)
+    return Columns(
+        runs=[(0, 0, len(streams))],
+        keys=[b"stream %d" % stream for stream in streams],
+        offset=np.arange(len(streams), dtype=np.int64),
+        time=np.arange(len(streams), dtype=np.int64) * 1000,
+        x=np.where(there, numbers, 0).astype(np.float32),
+        mask=there.astype(np.float32),
+        reset=None if reset is None else np.array(reset),
+    )
+
+
+def told(parts: list[tuple[Columns, Outcome]]) -> list[tuple[bytes, ...]]:
+    """Everything that was said of each event, as bytes."""
+    return [
+        (o.step[i].tobytes(), o.quantiles[i].tobytes(), o.surprise[i].tobytes()) if o.stepped[i] else (b"refused",)
+        for c, o in parts
+        for i in range(len(c))
+    ]
+
+
+moves = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.one_of(st.none(), st.floats(-1e4, 1e4, width=32), st.just(3e38)),
+        st.sampled_from([False] * 9 + [True]),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(moves=moves, batch=st.integers(2, 60))
+def test_any_batching_gives_the_bits_of_one_event_at_a_time(
+    model: Model, moves: list[tuple[int, float | None, bool]], batch: int
+) -> None:
+    columns = events([m[0] for m in moves], [m[1] for m in moves], [m[2] for m in moves])  # type: ignore[arg-type]
+    singly = told(list(replay(model, columns, batch=1, streams=6)))
+    assert told(list(replay(model, columns, batch=batch, streams=6))) == singly
+
+
+def test_a_prediction_put_back_and_made_again_is_the_same(model: Model) -> None:
+    columns = events([0, 1, 0, 1, 2], [1.0, 2.0, 3.0, None, 5.0])  # type: ignore[list-item]
+    engine = Engine(model, 10)
+    engine.step(cut(columns, 0, 2))
+    engine.bank.keep()
+    first = engine.step(cut(columns, 2, 5))
+    engine.bank.put_back()
+    second = engine.step(cut(columns, 2, 5))
+    assert told([(cut(columns, 2, 5), first)]) == told([(cut(columns, 2, 5), second)])
+
+
+def test_a_refused_event_leaves_its_stream_as_if_it_had_never_come(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whatever number a network cannot take: here every result for -77 is turned into infinity.
+    real = model.step
+
+    def poisoned(rows: np.ndarray, x: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        next_rows, quantiles, surprise = real(rows, x, mask)
+        next_rows[(x == -77).any(axis=(0, 2))] = np.inf
+        return next_rows, quantiles, surprise
+
+    monkeypatch.setattr(model, "step", poisoned)
+    engine = Engine(model, 10)
+    outcome = engine.step(events([0, 1, 0, 0], [1.0, 2.0, -77.0, 4.0]))
+    clean = Engine(model, 10).step(events([0, 1, 0], [1.0, 2.0, 4.0]))
+
+    assert list(outcome.refused) == [2]
+    assert "-77" in outcome.refused[2]
+    assert outcome.stepped.tolist() == [True, True, False, True]
+    assert outcome.step[3] == 2
+    np.testing.assert_array_equal(outcome.quantiles[[0, 1, 3]], clean.quantiles)
+    assert np.isfinite(engine.bank.rows).all()
+
+
+def test_a_reset_starts_its_stream_cold_and_touches_no_other(model: Model) -> None:
+    with_reset = Engine(model, 10).step(
+        events([0, 1, 0, 0, 1], [1.0, 2.0, None, 3.0, 4.0], [False, False, True, False, False])  # type: ignore[list-item]
+    )
+    alone = Engine(model, 10).step(events([0], [3.0]))
+    assert with_reset.step.tolist() == [1, 1, 0, 1, 2]
+    np.testing.assert_array_equal(with_reset.quantiles[3], alone.quantiles[0])
+
+
+def test_surprise_is_null_on_the_first_event_and_on_a_missing_value(model: Model) -> None:
+    outcome = Engine(model, 10).step(events([0, 0, 0, 1], [1.0, None, 2.0, 1.0]))  # type: ignore[list-item]
+    assert np.isnan(outcome.surprise[:, 0]).tolist() == [True, True, False, True]
+    assert np.isfinite(outcome.quantiles).all()
+
+
+def test_concatenated_columns_keep_partitions_apart(model: Model) -> None:
+    one, other = events([0, 0], [1.0, 2.0]), events([0], [9.0])
+    other.runs = [(1, 0, 1)]
+    outcome = Engine(model, 10).step(concatenate([one, other]))
+    assert outcome.step.tolist() == [1, 2, 1]
