@@ -1,0 +1,30 @@
+"""Becomes the command it is given, tied to its parent's life. A script of its own, run as `tether.py PARENT COMMAND...`.
+
+It runs between fork and exec because Python code in a forked child of a process with threads (preexec_fn) can deadlock;
+after exec there is nothing left to inherit a lock from. Knows nothing of Kafka.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _tie(parent: int) -> None:
+    """Have the kernel SIGKILL this process when its parent is gone, even by kill -9 (prctl(2); it survives exec).
+
+    Linux alone has this. Elsewhere the owner's exit handler is all there is, and kill -9 goes around that.
+    """
+    if sys.platform != "linux":
+        return
+    if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        sys.exit("prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # it died before the line above: that death sends no signal any more
+        sys.exit("the parent is gone")
+
+
+if __name__ == "__main__":
+    _tie(int(sys.argv[1]))
+    os.execv(sys.argv[2], sys.argv[2:])

@@ -1,0 +1,65 @@
+"""What every test may ask for: a running Kafka, and topics on it. The first test that needs it starts it."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+from kafka import KafkaAdminClient
+
+from localbroker.broker import LocalBroker
+
+MakeTopic = Callable[..., str]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A Kafka that somebody else runs. As of LocalBroker, a shared test may use bootstrap_servers only."""
+
+    bootstrap_servers: str
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m "not broker"` is the set of tests that needs no Kafka."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.broker)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[LocalBroker | Elsewhere]:
+    """One broker for all tests, so each makes topics, groups and transactional.ids of its own.
+
+    KAFKA_BOOTSTRAP_SERVERS names one to use instead of the embedded one.
+    """
+    elsewhere = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if elsewhere:
+        yield Elsewhere(elsewhere)
+    else:
+        with LocalBroker() as broker:
+            yield broker
+
+
+@pytest.fixture(scope="session")
+def _admin(kafka: LocalBroker | Elsewhere) -> Iterator[KafkaAdminClient]:
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    yield admin
+    admin.close()
+
+
+@pytest.fixture
+def make_topic(_admin: KafkaAdminClient) -> MakeTopic:
+    """make_topic(partitions=1, config=None, name=None) -> the name of a new topic, once each partition has a leader.
+
+    The name is unique; a given name is its beginning.
+    """
+
+    def make(partitions: int = 1, config: Mapping[str, str] | None = None, name: str | None = None) -> str:
+        topic = f"{name or 'topic'}-{uuid.uuid4().hex[:8]}"
+        options = {"num_partitions": partitions, "replication_factor": 1, "configs": dict(config or {})}
+        _admin.create_topics({topic: options}, wait_for_metadata=True)
+        return topic
+
+    return make
