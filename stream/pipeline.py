@@ -1,8 +1,9 @@
 """What one batch goes through: decoded, stepped, published. Knows nothing of commits, the group or failures."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +28,14 @@ class Topics:
     dead_letter_limit: int
 
 
+@dataclass(slots=True)
+class Published:
+    """What went out, to be counted once it is committed."""
+
+    predictions: int = 0
+    letters: Counter[str] = field(default_factory=Counter)  # by code
+
+
 class Pipeline:
     """bytes in, bytes out, rows updated on the way."""
 
@@ -35,7 +44,7 @@ class Pipeline:
         self._engine = engine
         self._codec = codec
 
-    def run(self, batches: Sequence[Records], until: Mapping[int, int], delivery: Delivery) -> None:
+    def run(self, batches: Sequence[Records], until: Mapping[int, int], delivery: Delivery) -> Published:
         """Step every event. Outcomes of events at or above their partition's `until` are published.
 
         Raises SinkFailed where publishing failed, EnvironmentFault where memory has no room for a new stream.
@@ -52,6 +61,7 @@ class Pipeline:
             ) from None
         metrics.STEP.observe(time.perf_counter() - began)
         metrics.BATCH.observe(len(columns))
+        published = Published()
         for partition, start, stop in columns.runs:
             start += _below(columns.offset[start:stop], until[partition])
             index, values = self._codec.encode(columns, outcome, start, stop)
@@ -59,15 +69,16 @@ class Pipeline:
                 keys = columns.keys[start:stop] if len(index) == stop - start else [columns.keys[i] for i in index]
                 timestamps = decoded.timestamps[index].tolist()
                 delivery.publish(self._topics.output, partition, keys, values, timestamps)
-                metrics.PREDICTIONS.inc(len(index))
+                published.predictions += len(index)
         for event in decoded.rejected + refusals(decoded, outcome.refused, batches):
             if event.offset >= until[event.partition]:
                 self._bury(event, delivery)
+                published.letters[event.code] += 1
+        return published
 
     def _bury(self, event: Rejected, delivery: Delivery) -> None:
         value, headers = letter(event, self._topics.input, self._topics.dead_letter_limit)
         delivery.publish(self._topics.dead_letters, event.partition, [event.key], [value], [event.timestamp], [headers])
-        metrics.DEAD_LETTERS.labels(event.code).inc()
 
 
 def _below(offsets: Ints, until: int) -> int:

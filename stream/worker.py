@@ -20,7 +20,7 @@ from stream.commit import Delivery
 from stream.errors import EnvironmentFault, SinkFailed, SinkFenced, Unavailable
 from stream.partitions import Partition, Phase
 from stream.patience import Patience
-from stream.pipeline import Pipeline
+from stream.pipeline import Pipeline, Published
 
 log = structlog.get_logger()
 
@@ -69,6 +69,7 @@ class Worker:
         self._joined = False
         self._ends: dict[int, int] = {}  # where the plan ends, per partition
         self._uncommitted = 0  # events since the last keep
+        self._published = Published()  # of them
         self._oldest = 0  # timestamp of the first of them, milliseconds
         self._kept_at = 0.0
         self._turned_at = clock()
@@ -130,7 +131,9 @@ class Worker:
     def _process(self, batches: list[Records]) -> None:
         if not self._uncommitted:
             self._oldest = min(batch.timestamps[0] for batch in batches)
-        self._pipeline.run(batches, {n: p.until for n, p in self._partitions.items()}, self._delivery)
+        published = self._pipeline.run(batches, {n: p.until for n, p in self._partitions.items()}, self._delivery)
+        self._published.predictions += published.predictions
+        self._published.letters += published.letters
         for batch in batches:
             self._partitions[batch.partition].position = batch.offsets[-1] + 1
             self._uncommitted += len(batch)
@@ -167,6 +170,9 @@ class Worker:
             metrics.COMMIT.observe(self._clock() - began)
             metrics.TRANSACTIONS.labels("committed").inc()
             metrics.EVENTS.inc(self._uncommitted)
+            metrics.PREDICTIONS.inc(self._published.predictions)
+            for code, count in self._published.letters.items():
+                metrics.DEAD_LETTERS.labels(code).inc(count)
             metrics.EVENT_LATENCY.observe(max(0.0, time.time() - self._oldest / 1000))
         self._keep()
 
@@ -175,6 +181,7 @@ class Worker:
         for partition in self._partitions.values():
             partition.settle()
         self._uncommitted = 0
+        self._published = Published()
         self._kept_at = self._clock()
         metrics.STREAMS.set(len(self._engine.slots))
         metrics.BANK_BYTES.set(self._engine.bytes)
@@ -278,6 +285,7 @@ class Worker:
         else:
             self._engine.bank.put_back()
             self._uncommitted = 0
+            self._published = Published()
             for partition in self._partitions.values():
                 partition.rewind()
         flowing = [p for n, p in self._partitions.items() if p.phase is not Phase.ASSIGNED and n not in self._gone()]

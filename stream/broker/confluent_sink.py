@@ -1,7 +1,7 @@
 """Where outputs go, through librdkafka: a plain produce loop, and a transaction that cannot lie.
 
-librdkafka fails the commit of a transaction in which any record failed, so transactional sending needs no delivery
-reports. Without transactions a report comes only for a record that failed.
+librdkafka fails the commit of a transaction in which any record failed, so sending needs no delivery reports to be
+right. It makes one only for a record that failed: that tells why, and is what proves a flush without transactions.
 """
 
 import time
@@ -11,12 +11,14 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from stream.broker.deadline import abandon
-from stream.broker.librdkafka import REFUSED, GroupOf, Watch, fault, made, reach, settings
+from stream.broker.librdkafka import NO_TOPIC, REFUSED, GroupOf, Watch, fault, made, partitions_of, reach, settings
 from stream.broker.port import Headers, Identity
 from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Unavailable
 
-_FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
+
+_FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 class ConfluentSink:
@@ -25,12 +27,14 @@ class ConfluentSink:
     def __init__(self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float) -> None:
         self._watch = Watch(identity.bootstrap_servers)
         self._transactional = transactional
-        self._open = False
         self._patience = transaction_timeout  # of `send`, while the queue is full
-        self._failed: KafkaError | None = None
-        self._failed_topic = ""
+        self._open = False  # a transaction is
+        self._over: Exception | None = None  # the first error; nothing is done with this producer after it
+        self._failed: tuple[KafkaError, str] | None = None  # the first record that failed, and its topic
+        self._partitions: dict[str, int] = {}  # of the topics that were seen to be there
         conf: dict[str, Any] = {
-            "linger.ms": 5,
+            # A commit and a flush do not wait for the linger; nobody sees a record of a transaction before its commit.
+            "linger.ms": 20 if transactional else 5,
             "batch.num.messages": 20_000,
             "batch.size": 262_144,  # one above the topic's max.message.bytes fails whole: it is never split
             "queue.buffering.max.messages": 500_000,
@@ -40,42 +44,42 @@ class ConfluentSink:
             **settings(identity, self._watch),
             "enable.idempotence": True,
             "acks": "all",
+            "delivery.timeout.ms": max(1000, int(transaction_timeout * 1000)),
             "delivery.report.only.error": True,
             "on_delivery": self._on_failure,
         }
         if transactional:
             conf["transactional.id"] = identity.slot
             conf["transaction.timeout.ms"] = int(transaction_timeout * 1000)
-        else:
-            conf["delivery.timeout.ms"] = int(max(transaction_timeout, 1.0) * 1000)
         self._producer: Any = made(Producer, conf)
         deadline = time.monotonic() + timeout
         try:
-            reach(self._producer, None, self._watch, identity.bootstrap_servers, timeout)
+            reach(self._producer, self._watch, identity.bootstrap_servers, timeout)
             if transactional:
-                left = max(0.1, deadline - time.monotonic())
-                self._init(identity, left)
+                self._initialise(identity.slot, max(0.1, deadline - time.monotonic()))
         except BaseException:
             self.close()
             raise
 
-    def _init(self, identity: Identity, timeout: float) -> None:
+    def _initialise(self, slot: str, timeout: float) -> None:
+        doing = f"initialise the transactional.id {slot}"
         try:
             self._producer.init_transactions(timeout)
         except KafkaException as raised:
             self._producer.poll(0)
             self._watch.check()
             error = raised.args[0]
-            doing = f"initialise the transactional.id {identity.slot}"
             if error.code() in REFUSED:
                 raise fault(error, doing) from None
             raise Unavailable(f"cannot {doing} within {timeout:.0f} s: {error.str()}") from None
 
     def _on_failure(self, error: KafkaError | None, message: Any) -> None:
-        if error is not None and self._failed is None:
-            self._failed, self._failed_topic = error, message.topic()
+        # What was purged failed because of another record.
+        if error is not None and (self._failed is None or self._failed[0].code() in _PURGED):
+            self._failed = error, message.topic()
 
     def begin(self) -> None:
+        self._alive()
         if self._transactional:
             self._call("begin a transaction", self._producer.begin_transaction)
             self._open = True
@@ -89,46 +93,63 @@ class ConfluentSink:
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
     ) -> None:
+        self._alive()
+        if partition >= self._partitions.get(topic, 0):
+            self._see(topic, partition)
         produce = self._producer.produce
-        sent = 0
-        deadline: float | None = None
-        while True:
-            try:
-                # Two loops: headers cost a microsecond a record, and only dead letters have them. librdkafka takes the
-                # timestamp 0 for "now".
-                if headers is None:
-                    for key, value, timestamp in zip(keys[sent:], values[sent:], timestamps[sent:], strict=True):
-                        produce(topic, value, key, partition, timestamp=timestamp or 1)
-                        sent += 1
-                else:
-                    for key, value, timestamp, head in zip(
-                        keys[sent:], values[sent:], timestamps[sent:], headers[sent:], strict=True
-                    ):
+        try:
+            if headers is None:
+                for key, value, timestamp in zip(keys, values, timestamps, strict=True):
+                    try:
+                        produce(topic, value, key, partition, timestamp=timestamp or 1)  # librdkafka takes 0 for "now"
+                    except BufferError:
+                        self._when_there_is_room(topic, value, key, partition, timestamp=timestamp or 1)
+            else:  # a loop of its own: headers cost a microsecond a record, and only dead letters have them
+                for key, value, timestamp, head in zip(keys, values, timestamps, headers, strict=True):
+                    try:
                         produce(topic, value, key, partition, timestamp=timestamp or 1, headers=head)
-                        sent += 1
-                break
-            except BufferError:
-                now = time.monotonic()
-                deadline = deadline or now + self._patience
-                if now > deadline:
-                    raise SinkFailed(
-                        f"the send queue stayed full for {self._patience:g} s: Kafka does not take the records"
-                    ) from None
-                self._producer.poll(0.01)
-            except KafkaException as raised:
-                raise self._broken(raised.args[0], f"send to topic {topic}") from None
+                    except BufferError:
+                        self._when_there_is_room(topic, value, key, partition, timestamp=timestamp or 1, headers=head)
+        except KafkaException as raised:
+            raise self._ended(raised.args[0], f"send to topic {topic}") from None
         self._producer.poll(0)
         self._check()
 
+    def _see(self, topic: str, partition: int) -> None:
+        # Records for a topic that is not there would wait 30 s for it, and then fail the transaction without its name.
+        try:
+            self._partitions[topic] = count = partitions_of(self._producer, topic, self._patience)
+            if partition >= count:
+                raise Refused(f"topic {topic} has {count} partitions, so none with number {partition}")
+        except Unavailable as unavailable:
+            self._over = SinkFailed(str(unavailable))
+            raise self._over from None
+
+    def _when_there_is_room(self, *record: Any, **rest: Any) -> None:
+        deadline = time.monotonic() + self._patience
+        while time.monotonic() < deadline:
+            self._producer.poll(0.01)
+            self._check()
+            try:
+                self._producer.produce(*record, **rest)
+                return
+            except BufferError:
+                continue
+        self._over = SinkFailed(f"the send queue stayed full for {self._patience:g} s: Kafka does not take the records")
+        raise self._over
+
     def flush(self, timeout: float) -> None:
+        self._alive()
         left = self._producer.flush(timeout)
         self._check()
         if left:
-            raise SinkFailed(f"{left} records were not acknowledged within {timeout:g} s")
+            self._over = SinkFailed(f"{left} records were not acknowledged within {timeout:g} s")
+            raise self._over
 
     def send_offsets(self, positions: Mapping[int, int], group: object, timeout: float) -> None:
         if not isinstance(group, GroupOf):
             raise TypeError("group must come from this client's Source.group()")
+        self._alive()
         offsets = [TopicPartition(group.topic, partition, offset) for partition, offset in positions.items()]
         self._call(
             "add offsets to the transaction",
@@ -136,48 +157,63 @@ class ConfluentSink:
         )
 
     def commit(self, timeout: float) -> None:
+        self._alive()
         if self._transactional:
             self._call("commit", lambda: self._producer.commit_transaction(timeout))
             self._open = False
-            self._check()
         else:
             self.flush(timeout)
 
     def abort(self, timeout: float) -> None:
+        self._alive()
         if self._open:
             self._open = False
             self._call("abort", lambda: self._producer.abort_transaction(timeout))
+            self._failed = None  # what the abort purged
 
     def close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            abandon(lambda: _let_go(producer), "producer")
+        if self._over is None:
+            self._over = SinkFailed("this sink is closed")
+        producer = [self._producer]
+        self._producer = None
+        abandon(lambda: _let_go(producer.pop()), "producer")
+
+    def _alive(self) -> None:
+        if self._over is not None:
+            raise self._over
 
     def _call(self, doing: str, call: Callable[[], Any]) -> None:
         try:
             call()
         except KafkaException as raised:
-            self._watch.check()
-            raise self._broken(raised.args[0], doing) from None
+            self._producer.poll(0)  # serves the callbacks that may know more
+            self._check()
+            raise self._ended(raised.args[0], doing) from None
 
     def _check(self) -> None:
         self._watch.check()
         if self._failed is not None:
-            raise self._broken(self._failed, f"send to topic {self._failed_topic}")
+            error, topic = self._failed
+            raise self._ended(error, f"send to topic {topic}")
 
-    def _broken(self, error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
-        # fatal(), txn_requires_abort() and retriable() are not told apart: a producer that has seen an error is
-        # replaced, because librdkafka's own retry after a broker restart was seen to hang or to end fatally.
-        code = error.code()
-        if code in _FENCED:
-            return SinkFenced(f"cannot {doing}: {error.str()}")
-        if code in REFUSED:
-            return fault(error, doing)
-        if code == KafkaError.MSG_SIZE_TOO_LARGE:
-            return Refused(
-                f"cannot {doing}: a record or a batch is larger than the topic's max.message.bytes ({error.str()})"
-            )
-        return SinkFailed(f"cannot {doing}: {error.name()}: {error.str()}")
+    def _ended(self, error: KafkaError, doing: str) -> Exception:
+        # fatal(), txn_requires_abort() and retriable() are all the same here: a producer that has seen an error is
+        # replaced, because a retry after a broker's restart was seen to hang, or to end fatally after the abort.
+        self._over = _ended(error, doing)
+        return self._over
+
+
+def _ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
+    code = error.code()
+    if code in _FENCED:
+        return SinkFenced(f"cannot {doing}: {error.str()}")
+    if code in REFUSED:
+        return fault(error, doing)
+    if code in NO_TOPIC:
+        return Refused(f"cannot {doing}: {error.str()}")
+    if code == KafkaError.MSG_SIZE_TOO_LARGE:
+        return Refused(f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes ({error.str()})")
+    return SinkFailed(f"cannot {doing}: {error.name()}: {error.str()}")
 
 
 def _let_go(producer: Any) -> None:

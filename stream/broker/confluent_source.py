@@ -12,13 +12,21 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from stream.broker.admin import remove_member
 from stream.broker.deadline import Overdue, abandon, bounded
-from stream.broker.librdkafka import REFUSED, GroupOf, Watch, fault, made, reach, settings
+from stream.broker.librdkafka import NO_TOPIC, REFUSED, GroupOf, Watch, fault, made, partitions_of, reach, settings
 from stream.broker.port import GroupProtocol, Identity, Listener, Records
 from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
 
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_FENCED = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
+_FENCED = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
+_GROUP_REFUSED = frozenset(
+    {
+        KafkaError.INVALID_SESSION_TIMEOUT,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.GROUP_MAX_SIZE_REACHED,
+        KafkaError.INVALID_GROUP_ID,
+    }
+)
 
 
 class ConfluentSource:
@@ -57,7 +65,8 @@ class ConfluentSource:
         self._listener: Listener | None = None
         self._raised: BaseException | None = None
         try:
-            reach(self._consumer, topic, self._watch, identity.bootstrap_servers, timeout)
+            reach(self._consumer, self._watch, identity.bootstrap_servers, timeout)
+            partitions_of(self._consumer, topic, timeout)
         except BaseException:
             abandon(self._consumer.close, "consumer")
             raise
@@ -121,15 +130,16 @@ class ConfluentSource:
             if error is None:
                 continue
             code = error.code()
-            if code in _FENCED or error.fatal():
+            if code in _FENCED or (code == KafkaError._FATAL and "nstance" in error.str()):
                 raise SlotTaken(
-                    f"another process runs as {self._identity.slot} ({error.str()}); "
-                    "stop it, or give this one another --instance-id"
+                    f"another process runs as {self._identity.slot}; stop it, or give this one another --instance-id"
                 )
             if code in REFUSED:
                 raise fault(error, f"read topic {self._topic}")
-            if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-                raise Refused(f"topic {self._topic} is gone ({error.str()})")
+            if code in _GROUP_REFUSED or error.fatal():
+                raise Refused(f"cannot join the group {self._identity.group}: {error.str()}")
+            if code in NO_TOPIC:
+                partitions_of(self._consumer, self._topic, 5.0)  # a restarting broker may have said so by mistake
             # _MAX_POLL_EXCEEDED comes with a call of `lost`, and the client joins again by itself; the rest is news.
             self._watch(error)
         # `is None`: a Message has a length, so that one without a value is false.

@@ -1,12 +1,12 @@
 """Where outputs go, through kafka-python, with the guards without which its commit can lie.
 
-The library commits a transaction although records of it failed, leaks offsets of an aborted transaction into the next
-one, and hides a fenced producer behind a plain error. So: every record's future is checked before a commit, and a
-producer that has seen any error is never used again.
+The library commits a transaction although records of it failed, leaks the offsets of an aborted transaction into the
+next one, and hides a fenced producer behind a plain error. So: the future of every record is looked at before a commit,
+and a producer that has seen any error is never used again.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -14,16 +14,18 @@ import kafka.errors as kafka_errors
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.serializer import Serializer
 
+from stream.broker.admin import Admin
 from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.kafka_python_common import REFUSED, Clock, GroupOf, connected, fault, settings
 from stream.broker.port import Headers, Identity
-from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Unavailable
+from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, StatecastError, Unavailable
 
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
 MAX_UNSENT_BYTES = 64 << 20  # the library's own queue has no bound
+METADATA_SECONDS = 5.0
 
 _FENCED = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
-_NULL = b"\0null"  # by identity: kafka-python refuses a record with neither key nor value before it serialises them
+_NULL = b"null"  # told by identity: the library refuses a record with neither key nor value before it serialises them
 
 
 class _NullValue(Serializer):  # type: ignore[misc]
@@ -36,42 +38,55 @@ class KafkaPythonSink:
 
     def __init__(self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float) -> None:
         clock = Clock(timeout)
+        self._identity = identity
         self._transactional = transactional
-        self._open = False
-        self._futures: list[Any] = []
-        self._unsent = 0
         self._patience = transaction_timeout
-        milliseconds = int(transaction_timeout * 1000)
+        self._open = False  # a transaction is
+        self._over: Exception | None = None  # the first error; nothing is done with this producer after it
+        self._futures: list[Any] = []  # of the records sent since the last flush
+        self._unsent = 0  # their bytes
+        self._partitions: dict[str, int] = {}  # of the topics that were seen to be there
+        milliseconds = max(2000, int(transaction_timeout * 1000))
         conf: dict[str, Any] = {
-            "linger_ms": 5,
+            "linger_ms": 20 if transactional else 5,
             "batch_size": 262_144,
             "max_request_size": MAX_RECORD_BYTES,
-            "retry_backoff_ms": 10,  # slept after each commit: 100, the default, makes a transaction last 112 ms
+            "retry_backoff_ms": 10,  # slept in each commit: 100, the default, makes a transaction last 112 ms
             "metrics_enabled": False,
             **settings(identity, "producer", timeout),
             "allow_auto_create_topics": False,
             "value_serializer": _NullValue(),
             "enable_idempotence": True,
-            "max_block_ms": int(timeout * 1000),
+            "max_block_ms": int(min(timeout, METADATA_SECONDS) * 1000),
             "delivery_timeout_ms": milliseconds,
-            "request_timeout_ms": milliseconds - 1000 if milliseconds > 2000 else milliseconds,
+            "request_timeout_ms": milliseconds - 1000,
         }
         if transactional:
             conf["transactional_id"] = identity.slot
-            conf["transaction_timeout_ms"] = milliseconds
+            conf["transaction_timeout_ms"] = int(transaction_timeout * 1000)
         self._producer: Any = connected(KafkaProducer, conf, identity.bootstrap_servers, timeout)
         if transactional:
-            doing = f"initialise the transactional.id {identity.slot}"
             try:
-                bounded(self._producer.init_transactions, clock.seconds, "init_transactions")
-            except kafka_errors.KafkaError as error:
+                self._initialise(clock)
+            except BaseException:
                 self.close()
+                raise
+
+    def _initialise(self, clock: Clock) -> None:
+        doing = f"initialise the transactional.id {self._identity.slot}"
+        while True:
+            try:
+                return bounded(self._producer.init_transactions, clock.seconds, "init_transactions")
+            except kafka_errors.KafkaTimeoutError as error:  # after max_block_ms; calling again goes on waiting
+                if clock.over:
+                    raise fault(error, doing) from None
+            except kafka_errors.KafkaError as error:
                 raise fault(error, doing) from None
             except Overdue as overdue:
-                self.close()
                 raise Unavailable(f"cannot {doing}: {overdue}") from None
 
     def begin(self) -> None:
+        self._alive()
         if self._transactional:
             self._call("begin a transaction", self._producer.begin_transaction, self._patience)
             self._open = True
@@ -85,42 +100,73 @@ class KafkaPythonSink:
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
     ) -> None:
-        send, futures = self._producer.send, self._futures
-        heads = repeat(None, len(keys)) if headers is None else headers
+        self._alive()
+        if partition >= self._partitions.get(topic, 0):
+            self._see(topic, partition)
+        send, append = self._producer.send, self._futures.append
+        heads: Iterable[Headers | None] = repeat(None, len(keys)) if headers is None else headers
         try:
             for key, value, timestamp, head in zip(keys, values, timestamps, heads, strict=True):
                 if value is None and key is None:
                     value = _NULL
-                futures.append(send(topic, value, key, head, partition, timestamp or 1))
-        except (kafka_errors.KafkaError, ValueError) as error:
-            raise self._broken(error, f"send to topic {topic}") from None
-        self._unsent += sum(map(len, filter(None, values))) + 64 * len(keys)
+                append(send(topic, value, key, head, partition, timestamp or 1))  # as confluent-kafka, which has no 0
+        except kafka_errors.KafkaError as error:
+            raise self._ended(error, f"send to topic {topic}") from None
+        self._unsent += sum(map(len, filter(None, values))) + 100 * len(keys)
         if self._unsent > MAX_UNSENT_BYTES:
             self.flush(self._patience)
 
+    def _see(self, topic: str, partition: int) -> None:
+        try:
+            self._partitions[topic] = count = len(self._producer.partitions_for(topic))
+        except kafka_errors.KafkaTimeoutError:
+            # Either the topic is not there, or nobody answers: the library says the same of both.
+            self._over = self._missing(topic)
+            raise self._over from None
+        except kafka_errors.KafkaError as error:
+            raise self._ended(error, f"send to topic {topic}") from None
+        if partition >= count:
+            raise Refused(f"topic {topic} has {count} partitions, so none with number {partition}")
+
+    def _missing(self, topic: str) -> Exception:
+        try:
+            admin = Admin(self._identity, timeout=METADATA_SECONDS)
+        except StatecastError as error:
+            return SinkFailed(str(error))
+        try:
+            if admin.describe(topic) is None:
+                return Refused(f"topic {topic} is not there; create it, or mend its name")
+            return SinkFailed(f"topic {topic} has no leader")
+        except StatecastError as error:
+            return SinkFailed(str(error))
+        finally:
+            admin.close()
+
     def flush(self, timeout: float) -> None:
+        self._alive()
         try:
             self._producer.flush(timeout)
         except kafka_errors.KafkaError as error:
-            raise self._broken(error, "flush") from None
+            raise self._ended(error, "flush") from None
         futures, self._futures, self._unsent = self._futures, [], 0
         for future in futures:
-            if not future.is_done or future.exception is not None:
+            if future.exception is not None or not future.is_done:
                 raise self._undelivered(futures)
 
-    def _undelivered(self, futures: list[Any]) -> BrokerFault | SinkFailed:
-        errors = [f.exception for f in futures if f.is_done and f.exception is not None]
-        for error in errors:
-            if isinstance(error, _FENCED):
-                return self._broken(error, "send")
-        if errors:
-            topic = next(f for f in futures if f.exception is errors[0])._produce_future.topic_partition.topic
-            return self._broken(errors[0], f"send to topic {topic}")
-        return SinkFailed("records were not acknowledged")
+    def _undelivered(self, futures: list[Any]) -> Exception:
+        failed = [future for future in futures if future.exception is not None]
+        if not failed:
+            self._over = SinkFailed("records were not acknowledged")
+            return self._over
+        # Of many errors the telling one: a record that was fenced or refused fails those behind it in other ways.
+        telling = (*_FENCED, *REFUSED, kafka_errors.MessageSizeTooLargeError)
+        first = next((future for future in failed if isinstance(future.exception, telling)), failed[0])
+        return self._ended(first.exception, f"send to topic {first._produce_future.topic_partition.topic}")
 
     def send_offsets(self, positions: Mapping[int, int], group: object, timeout: float) -> None:
         if not isinstance(group, GroupOf):
             raise TypeError("group must come from this client's Source.group()")
+        self._alive()
         offsets = {TopicPartition(group.topic, p): OffsetAndMetadata(o, "", -1) for p, o in positions.items()}
         self._call(
             "add offsets to the transaction",
@@ -136,31 +182,44 @@ class KafkaPythonSink:
             self._open = False
 
     def abort(self, timeout: float) -> None:
+        self._alive()
         if self._open:
             self._open = False
             self._futures, self._unsent = [], 0
             self._call("abort", self._producer.abort_transaction, timeout)
 
     def close(self) -> None:
+        if self._over is None:
+            self._over = SinkFailed("this sink is closed")
+        self._futures = []
         producer, self._producer = self._producer, None
-        if producer is not None:
-            abandon(lambda: _let_go(producer), "producer")
+        abandon(lambda: _let_go(producer), "producer")
+
+    def _alive(self) -> None:
+        if self._over is not None:
+            raise self._over
 
     def _call(self, doing: str, call: Callable[[], Any], timeout: float) -> None:
         # These calls of the library wait without bound while a broker is away.
         try:
             bounded(call, timeout, doing)
         except (kafka_errors.KafkaError, Overdue) as error:
-            raise self._broken(error, doing) from None
+            raise self._ended(error, doing) from None
 
-    def _broken(self, error: BaseException, doing: str) -> BrokerFault | SinkFailed:
-        if isinstance(error, _FENCED):
-            return SinkFenced(f"cannot {doing}: {type(error).__name__}: {error}")
-        if isinstance(error, REFUSED):
-            return fault(error, doing)
-        if isinstance(error, kafka_errors.MessageSizeTooLargeError):
-            return Refused(f"cannot {doing}: a record is larger than the topic's max.message.bytes ({error})")
-        return SinkFailed(f"cannot {doing}: {type(error).__name__}: {error}")
+    def _ended(self, error: BaseException, doing: str) -> Exception:
+        self._over = _ended(error, doing)
+        return self._over
+
+
+def _ended(error: BaseException, doing: str) -> BrokerFault | SinkFailed:
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, _FENCED) or "ProducerFencedError" in text:  # also inside "...is in an error state: ..."
+        return SinkFenced(f"cannot {doing}: {text}")
+    if isinstance(error, REFUSED):
+        return fault(error, doing)
+    if isinstance(error, kafka_errors.MessageSizeTooLargeError):
+        return Refused(f"cannot {doing}: a record is larger than its max.message.bytes ({text})")
+    return SinkFailed(f"cannot {doing}: {text}")
 
 
 def _let_go(producer: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from stream.broker import logs
+from stream.broker.logs import log
 from stream.broker.port import Identity
 from stream.broker.properties import for_confluent
 from stream.errors import BrokerFault, Refused, Unavailable, UsageError
@@ -22,6 +22,7 @@ REFUSED = frozenset(
         KafkaError._AUTHENTICATION,
     }
 )
+NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,14 @@ class Watch:
             self.refusal = error.str()
         else:
             # The rest (_TRANSPORT, _ALL_BROKERS_DOWN) is news: librdkafka goes on trying by itself.
-            logs.log.info("%s: %s", error.name(), error.str())
+            log.info("%s: %s", error.name(), error.str())
 
     def connected(self) -> None:
         self._connected = True
         self.refusal = None
 
     def check(self) -> None:
-        """Raise Refused where the brokers have turned this client away since the last call."""
+        """Raise Refused where the brokers have turned this client away since the first contact."""
         if self.refusal is not None:
             raise Refused(f"Kafka at {self._servers} refused the connection: {self.refusal}")
 
@@ -71,7 +72,7 @@ def settings(identity: Identity, watch: Watch) -> dict[str, Any]:
         "bootstrap.servers": identity.bootstrap_servers,
         "client.id": identity.slot,
         "error_cb": watch,
-        "logger": logs.log,
+        "logger": log,
     }
 
 
@@ -81,7 +82,7 @@ def made(make: Callable[[dict[str, Any]], Any], conf: dict[str, Any]) -> Any:
         return make(conf)
     except KafkaException as raised:
         error = raised.args[0]
-        if error.code() in (KafkaError._INVALID_ARG, KafkaError._CONFLICT):
+        if error.code() in (KafkaError._INVALID_ARG, KafkaError._CONFLICT, KafkaError._FAIL):
             raise UsageError(f"client property refused by librdkafka: {error.str()}") from None
         raise fault(error, "make a Kafka client") from None
 
@@ -93,28 +94,29 @@ def fault(error: KafkaError, doing: str) -> BrokerFault:
     return Unavailable(f"cannot {doing}: {error.str()}")
 
 
-def reach(handle: Any, topic: str | None, watch: Watch, servers: str, timeout: float) -> int:
-    """Wait for a first answer of the brokers; the number of the topic's partitions.
-
-    Raises Unavailable where none comes, Refused on a wrong login or a topic that is not there.
-    """
+def reach(handle: Any, watch: Watch, servers: str, timeout: float) -> None:
+    """Wait for a first answer of the brokers. Raises Unavailable where none comes, Refused on a wrong login."""
     try:
-        metadata = handle.list_topics(topic=topic, timeout=timeout) if topic else handle.list_topics(timeout=timeout)
+        handle.list_topics(topic="__consumer_offsets", timeout=timeout)  # any name: the answer is what counts
     except KafkaException as raised:
         handle.poll(0)  # serves the error callback
         watch.check()
-        error = raised.args[0]
-        if error.code() in REFUSED:
-            raise fault(error, "list topics") from None
+        if raised.args[0].code() in REFUSED:
+            raise fault(raised.args[0], "list topics") from None
         raise Unavailable(
             f"cannot reach Kafka at {servers} within {timeout:g} s; is it running, and is --bootstrap-servers right?"
         ) from None
     watch.connected()
-    if topic is None:
-        return 0
-    found = metadata.topics[topic]
-    if found.error is not None:
-        if found.error.code() in REFUSED:
-            raise fault(found.error, f"read topic {topic}")
-        raise Refused(f"topic {topic} is not there ({found.error.str()}); create it, or mend its name")
-    return len(found.partitions)
+
+
+def partitions_of(handle: Any, topic: str, timeout: float) -> int:
+    """How many partitions the topic has. Raises Refused where it is not there or may not be seen, Unavailable."""
+    try:
+        found = handle.list_topics(topic=topic, timeout=timeout).topics[topic]
+    except KafkaException as raised:
+        raise fault(raised.args[0], f"describe topic {topic}") from None
+    if found.error is None:
+        return len(found.partitions)
+    if found.error.code() in NO_TOPIC:
+        raise Refused(f"topic {topic} is not there; create it, or mend its name")
+    raise fault(found.error, f"describe topic {topic}")
