@@ -1,6 +1,7 @@
 """Topics: describe and create them. Through kafka-python for both clients, because it is always installed."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,11 +100,18 @@ class Admin:
         high = self._ask(doing, lambda: self._admin.list_partition_offsets({tp: _LATEST}), clock)
         return low[tp].offset, high[tp].offset
 
-    def has_consumer_protocol(self, timeout: float | None = None) -> bool:
-        """Whether the cluster offers KIP-848 (its feature group.version)."""
+    def consumer_session_timeout(self, group: str, timeout: float | None = None) -> float | None:
+        """Seconds after which a silent member of the group is dropped under KIP-848, where the brokers decide that and
+        no client can; None where they have no KIP-848 (the feature group.version)."""
         clock = Clock(timeout or self._timeout)
-        features = self._ask("read the cluster's features", self._admin.describe_features, clock)
-        return bool(features.get("group.version", {}).get("finalized", (0, 0))[1] >= 1)
+        doing = f"read the settings of group {group}"
+        features = self._ask(doing, self._admin.describe_features, clock)
+        if features.get("group.version", {}).get("finalized", (0, 0))[1] < 1:
+            return None
+        resource = ConfigResource(ConfigResourceType.GROUP, group)
+        configs = self._ask(doing, lambda: self._admin.describe_configs([resource], config_filter="all"), clock)
+        entry = configs["group"][group].get("consumer.session.timeout.ms")
+        return int(entry["value"]) / 1000 if entry else None
 
     def remove_member(self, group: str, instance: str, timeout: float | None = None) -> None:
         """Let a static member's partitions go to the others at once."""
@@ -124,18 +132,27 @@ class Admin:
 
 
 def remove_member(identity: Identity, timeout: float = 5.0) -> None:
-    """Take the static member of this slot out of its group, which no client does by itself on closing.
+    """Take the static member of this slot out of its group, which no client does by itself.
 
     Best effort: where it fails, the member leaves when its session times out.
     """
     try:
-        admin = Admin(identity, timeout=timeout)
+        with closing(Admin(identity, timeout=timeout)) as admin:
+            admin.remove_member(identity.group, identity.slot)
     except StatecastError as error:
         log.warning("%s does not leave its group at once: %s", identity.slot, error)
-        return
+
+
+def prefers_consumer_protocol(identity: Identity, session_timeout: float, timeout: float) -> bool:
+    """Whether KIP-848 serves this member better than the classic group protocol.
+
+    Partitions that stay are not interrupted by its rebalances. But the brokers alone set its session timeout, 45 s by
+    default, and a dead member's partitions wait for that: it must be no longer than the one asked for.
+    """
     try:
-        admin.remove_member(identity.group, identity.slot)
+        with closing(Admin(identity, timeout=timeout)) as admin:
+            offered = admin.consumer_session_timeout(identity.group)
     except StatecastError as error:
-        log.warning("%s does not leave its group at once: %s", identity.slot, error)
-    finally:
-        admin.close()
+        log.info("the classic group protocol it is: %s", error)
+        return False
+    return offered is not None and offered <= session_timeout

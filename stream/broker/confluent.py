@@ -1,5 +1,6 @@
 """confluent-kafka (librdkafka) behind the port: the client of `--client confluent`."""
 
+from stream.broker.admin import prefers_consumer_protocol
 from stream.broker.confluent_sink import ConfluentSink
 from stream.broker.confluent_source import ConfluentSource
 from stream.broker.port import GroupProtocol, Identity
@@ -19,8 +20,11 @@ class ConfluentClient:
         timeout: float = 10.0,
         group_protocol: GroupProtocol = "auto",
     ) -> ConfluentSource:
+        consumer_protocol = group_protocol == "consumer" or (
+            group_protocol == "auto" and prefers_consumer_protocol(identity, session_timeout, timeout)
+        )
         return ConfluentSource(
-            identity, topic, session_timeout=session_timeout, timeout=timeout, group_protocol=group_protocol
+            identity, topic, session_timeout=session_timeout, timeout=timeout, consumer_protocol=consumer_protocol
         )
 
     def sink(

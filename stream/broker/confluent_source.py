@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from stream.broker.admin import remove_member
 from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.librdkafka import NO_TOPIC, REFUSED, GroupOf, Watch, fault, made, partitions_of, reach, settings
-from stream.broker.port import GroupProtocol, Identity, Listener, Records
+from stream.broker.port import Identity, Listener, Records
 from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
 
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -33,7 +33,7 @@ class ConfluentSource:
     """One member of the group on librdkafka."""
 
     def __init__(
-        self, identity: Identity, topic: str, *, session_timeout: float, timeout: float, group_protocol: GroupProtocol
+        self, identity: Identity, topic: str, *, session_timeout: float, timeout: float, consumer_protocol: bool
     ) -> None:
         self._identity = identity
         self._topic = topic
@@ -43,6 +43,7 @@ class ConfluentSource:
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,  # of records fetched ahead, over all partitions
             "fetch.message.max.bytes": 1_048_576,
+            "fetch.max.bytes": 33_554_432,
             "fetch.wait.max.ms": 100,
             **self._conf,
             "group.id": identity.group,
@@ -53,8 +54,9 @@ class ConfluentSource:
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
         }
-        if group_protocol == "consumer":
-            conf["group.protocol"] = "consumer"
+        self._consumer_protocol = consumer_protocol
+        if consumer_protocol:
+            conf["group.protocol"] = "consumer"  # the brokers set its session timeout and heartbeats
         else:
             conf["partition.assignment.strategy"] = "cooperative-sticky"
             conf["session.timeout.ms"] = int(session_timeout * 1000)
@@ -73,6 +75,10 @@ class ConfluentSource:
 
     def subscribe(self, listener: Listener) -> None:
         self._listener = listener
+        if self._consumer_protocol:
+            # KIP-848 refuses a static member while its predecessor's session lasts, even if that was killed. The
+            # classic protocol lets the successor fence it; so does this.
+            remove_member(self._identity)
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

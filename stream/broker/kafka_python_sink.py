@@ -76,7 +76,8 @@ class KafkaPythonSink:
         doing = f"initialise the transactional.id {self._identity.slot}"
         while True:
             try:
-                return bounded(self._producer.init_transactions, clock.seconds, "init_transactions")
+                bounded(self._producer.init_transactions, clock.seconds, "init_transactions")
+                return
             except kafka_errors.KafkaTimeoutError as error:  # after max_block_ms; calling again goes on waiting
                 if clock.over:
                     raise fault(error, doing) from None
