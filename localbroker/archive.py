@@ -7,8 +7,8 @@ stopped in order. A missing or unfit archive costs time and nothing else.
 
 import contextlib
 import hashlib
-import os
 import subprocess
+import uuid
 from pathlib import Path
 
 
@@ -24,7 +24,7 @@ class Archive:
         key = hashlib.sha256(identity.encode()).hexdigest()[:12]
         self._base = cache / f"jdk-{key}.jsa"
         self._kafka = cache / f"kafka-{key}.jsa"
-        self._recorded = cache / f"kafka-{key}.{os.getpid()}.tmp"
+        self._recorded = cache / f"kafka-{key}.{uuid.uuid4().hex}.tmp"
 
     def flags(self) -> list[str]:
         """What makes a JVM use the archive; empty while there is none."""
@@ -49,7 +49,7 @@ class Archive:
     def _make_base(self) -> bool:
         if self._base.exists():
             return True
-        scratch = self._base.with_suffix(f".{os.getpid()}.tmp")
+        scratch = self._base.with_suffix(f".{uuid.uuid4().hex}.tmp")
         try:
             dump = [str(self._java), "-XX:+UseSerialGC", "-Xshare:dump", f"-XX:SharedArchiveFile={scratch}"]
             subprocess.run(dump, check=True, capture_output=True, timeout=60)

@@ -50,7 +50,7 @@ def class_path(tell: Callable[[str], None] = _tell) -> list[Path]:
                     _fill(jars)
         except OSError as error:
             raise LocalBrokerError(
-                f"cannot keep Kafka's jars in {cache}: {error.strerror or error}; make it writable or set XDG_CACHE_HOME"
+                f"cannot keep Kafka in {cache}: {error.strerror or error}; make it writable or set XDG_CACHE_HOME"
             ) from error
     return sorted(jars.glob("*.jar"))
 

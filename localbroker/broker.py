@@ -10,7 +10,7 @@ from typing import Self
 
 from localbroker import artifacts, ports
 from localbroker.directory import Directory
-from localbroker.errors import PortTaken
+from localbroker.errors import LocalBrokerError, PortTaken
 from localbroker.node import Node, boot
 from localbroker.properties import HOST
 
@@ -84,17 +84,25 @@ class LocalBroker:
         """
         if self.running:
             raise RuntimeError("the broker is running")
-        jars = artifacts.class_path()
-        deadline = time.monotonic() + timeout
         self._owner = os.getpid()
         atexit.register(self._stop_at_exit)
+        first = self._directory is None
         try:
             if self._directory is None:
                 self._directory = Directory(self._given_directory)
             self._directory.claim()
-            self._node = self._boot(jars, self._directory, deadline)
-        except BaseException:
-            self.stop()
+            if self._port is not None:
+                _demand(self._port)
+            jars = artifacts.class_path()
+            self._node = self._boot(jars, self._directory, time.monotonic() + timeout)
+        except BaseException as error:
+            where = self._directory.path if self._directory else "a temporary directory"
+            if first:  # else its data are still wanted: the next restart may do better
+                self.stop()
+            if isinstance(error, OSError):
+                raise LocalBrokerError(
+                    f"cannot run Kafka in {where}: {error.strerror or error}; give another directory"
+                ) from error
             raise
 
     def stop(self, timeout: float = 15) -> None:
@@ -108,6 +116,10 @@ class LocalBroker:
             self._directory.release()
             self._directory = None
         atexit.unregister(self._stop_at_exit)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the JVM ends, by itself or by another's hand, at most `timeout` seconds. Whether it has ended."""
+        return self._node is None or self._node.wait(timeout)
 
     def kill(self) -> None:
         """SIGKILL: the crash. The directory stays, a temporary one too, until `restart` or `stop`."""
@@ -138,8 +150,7 @@ class LocalBroker:
         attempts = _ATTEMPTS
         while True:
             port = self._port or ports.free_port()
-            if not ports.is_free(port):
-                raise PortTaken(f"port {port} on {HOST} is taken; give another port or stop what listens there")
+            _demand(port)
             attempts -= 1
             try:
                 node = boot(jars, directory, port, self._overrides, self._heap, deadline - time.monotonic())
@@ -153,3 +164,8 @@ class LocalBroker:
     def _stop_at_exit(self) -> None:
         if os.getpid() == self._owner:  # a fork of the owner runs exit handlers too
             self.stop()
+
+
+def _demand(port: int) -> None:
+    if not ports.is_free(port):
+        raise PortTaken(f"port {port} on {HOST} is taken; give another port or stop what listens there")

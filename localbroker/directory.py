@@ -67,10 +67,10 @@ class Directory:
 
     @contextlib.contextmanager
     def formatting(self) -> Iterator[Path]:
-        """A place to format; it becomes `data` at the end of the block, so that half a format never counts as one."""
+        """A place to format, seen from `path`. It becomes `data` where the block ends well: half a format is none."""
         with tempfile.TemporaryDirectory(dir=self.path, prefix="format-") as scratch:
             place = Path(scratch) / "data"
-            yield place
+            yield place.relative_to(self.path)
             place.rename(self.data)
 
     def release(self) -> None:

@@ -26,17 +26,17 @@ def java() -> Path:
     return Path(JAVA)
 
 
-def format_command(jars: Sequence[Path], archive: Sequence[str], properties: Path, cluster_id: str) -> list[str]:
+def format_command(jars: Sequence[Path], archive: Sequence[str], properties: str, cluster_id: str) -> list[str]:
     """StorageTool, which makes an empty directory the only voter of a new cluster (KIP-853)."""
     # It lives half a second: the second compiler would only get in its way.
     flags = ["-Xmx256m", "-XX:TieredStopAtLevel=1", *archive]
-    tool = ["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", cluster_id]
-    return [*_jvm(jars, flags), *tool, "--config", str(properties)]
+    action = ["format", "--standalone", "--cluster-id", cluster_id, "--config", properties]
+    return [*_jvm(jars, flags), "kafka.tools.StorageTool", *action]
 
 
-def broker_command(jars: Sequence[Path], archive: Sequence[str], properties: Path, heap: str) -> list[str]:
+def broker_command(jars: Sequence[Path], archive: Sequence[str], properties: str, heap: str) -> list[str]:
     """The broker and controller in one JVM, with at most `heap` ("512m") of heap."""
-    return [*_jvm(jars, [f"-Xmx{heap}", *archive]), "kafka.Kafka", str(properties)]
+    return [*_jvm(jars, [f"-Xmx{heap}", *archive]), "kafka.Kafka", properties]
 
 
 def _jvm(jars: Sequence[Path], flags: Sequence[str]) -> list[str]:

@@ -1,9 +1,8 @@
-"""One life of the broker's JVM: format where needed, start, wait until it serves, end. Owns neither directory nor port."""
+"""One life of the broker's JVM: format where needed, start, wait until it serves, end. It owns no directory."""
 
 import os
 import re
 import signal
-import subprocess
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -37,6 +36,14 @@ class Node:
     def running(self) -> bool:
         return self._process.running
 
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.exit_code
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end, at most `timeout` seconds. Whether it has ended."""
+        return self._process.wait(timeout)
+
     def stop(self, timeout: float) -> None:
         """SIGTERM, and SIGKILL after `timeout` seconds."""
         self._process.signal(signal.SIGTERM)
@@ -63,51 +70,65 @@ def boot(
     """
     deadline = time.monotonic() + timeout
     archive = Archive(java.java(), artifacts.cache_directory())
-    controller_port = ports.free_port(besides=port)
-    log_start = directory.log.stat().st_size if directory.log.exists() else 0
-    settings = broker_properties(directory.data, port, controller_port, overrides)
+    settings = broker_properties(directory.data.name, port, ports.free_port(besides=port), overrides)
     if not directory.is_formatted:
-        with directory.formatting() as scratch:
-            directory.properties.write_text(as_text({**settings, "log.dirs": str(scratch)}))
-            command = java.format_command(jars, archive.flags(), directory.properties, _cluster_id())
-            formatter = Process(command, directory.log, [directory.lock])
-            if not formatter.wait(timeout):
-                formatter.signal(signal.SIGKILL)
-            if formatter.wait() and formatter.exit_code != 0:
-                raise _explained(
-                    directory.log, log_start, f"Kafka's directory was not formatted (exit {formatter.exit_code})"
-                )
+        with directory.formatting() as place:
+            directory.properties.write_text(as_text({**settings, "log.dirs": str(place)}))
+            command = java.format_command(jars, archive.flags(), directory.properties.name, _cluster_id())
+            _run(command, directory, timeout)
     directory.properties.write_text(as_text(settings))
     recording = archive.flags_to_record()
-    command = java.broker_command(jars, recording or archive.flags(), directory.properties, heap)
-    process = Process(command, directory.log, [directory.lock])
-    node = Node(process, archive, bool(recording))
+    command = java.broker_command(jars, recording or archive.flags(), directory.properties.name, heap)
+    log = _Log(directory.log)
+    node = Node(_process(command, directory), archive, bool(recording))
     try:
-        while not (process.running and readiness.answers(port)):
-            if not process.running:
-                raise _explained(directory.log, log_start, f"Kafka ended at its start (exit {process.exit_code})")
+        while not readiness.answers(port):
+            if node.wait(0.05):
+                raise log.error(f"Kafka ended at its start (exit {node.exit_code})")
             if time.monotonic() > deadline:
-                raise _explained(directory.log, log_start, f"Kafka was not up within {timeout:g} s")
-            process.wait(0.05)
+                raise log.error(f"Kafka was not up within {timeout:g} s")
     except BaseException:
         node.kill()
         raise
     return node
 
 
+def _process(command: list[str], directory: Directory) -> Process:
+    return Process(command, directory.path, directory.log, [directory.lock])
+
+
+def _run(command: list[str], directory: Directory, timeout: float) -> None:
+    log = _Log(directory.log)
+    process = _process(command, directory)
+    try:
+        if not process.wait(timeout):
+            raise log.error(f"Kafka's directory was not formatted within {timeout:g} s")
+    finally:
+        process.signal(signal.SIGKILL)
+    if process.exit_code != 0:
+        raise log.error(f"Kafka's directory was not formatted (exit {process.exit_code})")
+
+
+class _Log:
+    """What is written to Kafka's log from here on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._start = path.stat().st_size if path.exists() else 0
+
+    def error(self, what: str) -> LocalBrokerError:
+        """`what`, with the line of the log that tells most, and the last ones as a note."""
+        with self._path.open("rb") as file:
+            file.seek(self._start)
+            lines = file.read().decode(errors="replace").splitlines()
+        if any("Address already in use" in line for line in lines):
+            return PortTaken("a port that was free a moment before is taken")
+        telling = [line for line in lines if _TELLING.search(line)] or lines[-1:] or ["it printed nothing"]
+        error = LocalBrokerError(f"{what}: {telling[-1].strip()[:300]}")
+        error.add_note("\n".join(["the end of Kafka's log:", *lines[-25:]]))
+        return error
+
+
 def _cluster_id() -> str:
     """16 random bytes as Kafka writes them, without the leading dash that a command line would take for an option."""
     return "k" + urlsafe_b64encode(os.urandom(16)).decode()[1:22]
-
-
-def _explained(log: Path, start: int, what: str) -> LocalBrokerError:
-    """`what`, with what Kafka has written to its log since byte `start`."""
-    with log.open("rb") as file:
-        file.seek(start)
-        lines = file.read().decode(errors="replace").splitlines()
-    telling = [line for line in lines if _TELLING.search(line)]
-    if any("Address already in use" in line for line in lines):
-        return PortTaken("a port that was free is taken now")
-    error = LocalBrokerError(f"{what}: {(telling or lines or ['it printed nothing'])[-1].strip()[:300]}")
-    error.add_note("the end of Kafka's log:\n" + "\n".join(lines[-25:]))
-    return error

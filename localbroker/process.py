@@ -1,4 +1,4 @@
-"""A child process that never outlives this one and that Ctrl-C at the terminal does not reach. Knows nothing of Kafka."""
+"""A child process that never outlives this one, and that Ctrl-C at the terminal does not reach."""
 
 import os
 import signal
@@ -12,31 +12,34 @@ _TETHER = Path(__file__).with_name("tether.py")
 
 
 class Process:
-    """Runs `command`, its output appended to the file `log`; it inherits the `descriptors`.
+    """Runs `command` in `folder`, its output appended to the file `log`; it inherits the `descriptors`.
 
     Raises OSError where the log cannot be opened or the command not be forked.
 
-    The child dies with the thread that forked it (that is what prctl's "parent" means), not with the whole process, so a
-    thread of its own forks it and waits for its end: a start from a short-lived thread is safe.
+    The child dies with the thread that forked it (that is what prctl's "parent" means), not with the whole process, so
+    a thread of its own forks it and waits for its end: a start from a short-lived thread is safe.
     """
 
-    def __init__(self, command: Sequence[str], log: Path, descriptors: Sequence[int] = ()) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, log: Path, descriptors: Sequence[int] = ()) -> None:
         self._popen: subprocess.Popen[bytes] | None = None
         self._failure: OSError | None = None
         self._forked = threading.Event()
         self._ended = threading.Event()
-        threading.Thread(target=self._keep, args=(command, log, descriptors), name="kafka-keeper", daemon=True).start()
+        threading.Thread(
+            target=self._keep, args=(command, folder, log, descriptors), name="kafka-keeper", daemon=True
+        ).start()
         self._forked.wait()
         if self._failure is not None:
             raise self._failure
 
-    def _keep(self, command: Sequence[str], log: Path, descriptors: Sequence[int]) -> None:
+    def _keep(self, command: Sequence[str], folder: Path, log: Path, descriptors: Sequence[int]) -> None:
         tied = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command]
         try:
             with log.open("ab") as output:
                 # A session of its own: SIGINT and SIGHUP of the terminal go to the owner, who stops the child in order.
                 self._popen = subprocess.Popen(
                     tied,
+                    cwd=folder,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

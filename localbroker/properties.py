@@ -1,7 +1,6 @@
 """The settings of the embedded Kafka, as text. Pure: no files, no processes."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 HOST = "127.0.0.1"
 
@@ -40,19 +39,22 @@ _FIXED = {
 
 
 def broker_properties(
-    data: Path, broker_port: int, controller_port: int, overrides: Mapping[str, str] | None = None
+    data: str, broker_port: int, controller_port: int, overrides: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The properties of a node that keeps its logs in `data`; `overrides` win."""
+    """The properties of a node that keeps its logs in the folder `data`, seen from where it runs; `overrides` win.
+
+    Seen from there because log.dirs is a list with commas, which a path may have too.
+    """
     listeners = f"PLAINTEXT://{HOST}:{broker_port},CONTROLLER://{HOST}:{controller_port}"
     places = {
         "listeners": listeners,
         "advertised.listeners": listeners,
         "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
-        "log.dirs": str(data),
+        "log.dirs": data,
     }
     return {**_FIXED, **places, **(overrides or {})}
 
 
 def as_text(properties: Mapping[str, str]) -> str:
-    """The Java properties file. A backslash begins an escape there, so it is doubled."""
+    """The Java properties file, whose escapes begin with a backslash."""
     return "".join(f"{name}={value}\n".replace("\\", "\\\\") for name, value in properties.items())

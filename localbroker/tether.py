@@ -1,7 +1,7 @@
-"""Becomes the command it is given, tied to its parent's life. A script of its own, run as `tether.py PARENT COMMAND...`.
+"""Becomes the command it is given, tied to its parent's life. A script by itself: `tether.py PARENT COMMAND...`.
 
-It runs between fork and exec because Python code in a forked child of a process with threads (preexec_fn) can deadlock;
-after exec there is nothing left to inherit a lock from. Knows nothing of Kafka.
+It stands between fork and exec because Python code in the forked child of a process with threads (preexec_fn) can
+deadlock: a program of its own has no locks to inherit. It knows nothing of Kafka.
 """
 
 import ctypes
