@@ -15,7 +15,7 @@ from export.signature import Signature
 from loadtest.kafka import Records
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-INT64 = range(-(2**63), 2**63)
+TIMES = range(253_402_300_800_000)  # the years 1970 to 9999, in milliseconds
 
 MAX_KEY_BYTES = 4096
 MAX_VALUE_BYTES = 1024 * 1024
@@ -50,7 +50,7 @@ class InputFormat:
         names = [f"feature{i}" for i in range(len(signature.features))]
         event = msgspec.defstruct(
             "Event",
-            [*((name, float | None) for name in names), ("time", int | str | msgspec.UnsetType, msgspec.UNSET)],
+            [*((name, float | None) for name in names), ("time", int | str | None, None)],
             rename=dict(zip([*names, "time"], [*signature.features, "ts"], strict=True)),
         )
         self._decode = msgspec.json.Decoder(event).decode
@@ -111,11 +111,11 @@ class InputFormat:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         *row, time = msgspec.structs.astuple(event)
-        if time is msgspec.UNSET:
+        if time is None:
             return None, tuple(row)
         if isinstance(time, str):
             time = milliseconds(time)
-        return (time, tuple(row)) if time is not None and time in INT64 else None
+        return (time, tuple(row)) if time is not None and time in TIMES else None
 
 
 def milliseconds(text: str) -> int | None:

@@ -119,6 +119,18 @@ def existing(cluster: Cluster, option: str, topic: str) -> int:
     return partitions
 
 
+def create(cluster: Cluster, topic: str, partitions: int) -> None:
+    """Create a topic where it is missing, and wait until the cluster shows it."""
+    if cluster.partitions(topic) is not None:
+        return
+    cluster.create(topic, partitions)
+    deadline = time.monotonic() + CONNECT_TIMEOUT
+    while cluster.partitions(topic) is None:
+        if time.monotonic() > deadline:
+            raise EnvironmentFault(f"topic {topic}: was created but is not shown; is the cluster well?")
+        time.sleep(0.05)
+
+
 def read_to(
     reader: Reader, topic: str, partition: int, start: int, end: int, *, chunk: int, timeout: float
 ) -> Iterator[Records]:

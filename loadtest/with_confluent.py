@@ -1,5 +1,6 @@
 """Kafka through confluent-kafka (librdkafka)."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -149,6 +150,7 @@ class _Reader:
 class _Writer:
     def __init__(self, servers: str, linger: float) -> None:
         self._failed: KafkaError | None = None
+        self._ready = False
         self._producer = Producer(
             {
                 "bootstrap.servers": servers,
@@ -161,9 +163,20 @@ class _Writer:
                 "delivery.report.only.error": True,
                 "on_delivery": self._delivered,
                 "socket.nagle.disable": True,
+                "statistics.interval.ms": 50,
+                "stats_cb": self._statistics,
                 **QUIET,
             }
         )
+        # The first records would wait for the producer id, up to a second, and be charged for it.
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        while not self._ready:
+            if time.monotonic() > deadline:
+                raise EnvironmentFault(MISSING_BROKER.format(servers, "no producer id in time"))
+            self._producer.poll(0.05)
+
+    def _statistics(self, text: str) -> None:
+        self._ready = self._ready or '"idemp_state":"Assigned"' in text.replace(" ", "")
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         self._failed = self._failed or error

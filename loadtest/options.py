@@ -1,0 +1,94 @@
+"""Every option of `statecast loadtest`, typed, in one place, and what makes a set of them senseless."""
+
+# ruff: noqa: RUF009 - option() makes a field; that it is called here is the point
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from loadtest.errors import UsageError
+from loadtest.findings import Delivery
+from loadtest.input_format import MAX_KEY_BYTES, MAX_VALUE_BYTES
+from loadtest.kafka import ClientName
+from loadtest.synthetic import Draw
+
+EVENTS = 100_000  # offered where neither --events, --seconds nor --csv bounds the load
+
+
+def option(default: Any, help: str) -> Any:
+    """A field with its line of help."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """A field's flag is its name with hyphens."""
+
+    bootstrap_servers: str = option("127.0.0.1:9092", "brokers, HOST:PORT[,HOST:PORT]")
+    input_topic: str = option("", "the topic that events are offered to")
+    output_topic: str = option("", "the topic that the service writes predictions to")
+    dead_letter_topic: str = option(
+        "", "what --verify counts dead letters in; OUTPUT_TOPIC.dead-letters where it exists"
+    )
+    client: ClientName = option("auto", "client library; auto takes confluent where it is installed")
+    create_topics: bool = option(False, "create the input topic where it is missing")
+    partitions: int = option(4, "of an input topic that is created")
+
+    model: Path | None = option(None, "the service's model file: names the features, and --verify steps it")
+    streams: int = option(1000, "how many streams are made")
+    keys: Draw = option("uniform", "which stream is next: uniform, or zipf (few streams have most of the events)")
+    zipf_exponent: float = option(1.1, "of Zipf's law: the k-th stream's share is proportional to k^-exponent")
+    noise: float = option(0.1, "standard deviation of the noise, over the amplitude of the waves")
+    missing: float = option(0.0, "share of the values that are null, 0 to 1")
+    seed: int = option(0, "the same seed gives the same events")
+    csv: Path | None = option(None, "offer the rows of this file instead, sorted by --time")
+    key: str | None = option(None, "CSV column that names the stream; without it all rows are one stream")
+    value: tuple[str, ...] = option((), "CSV column with the value; once per feature of the model, in its order")
+    time: str | None = option(None, "CSV column with the time: epoch milliseconds or ISO 8601")
+
+    events: int | None = option(None, f"how many events are offered; {EVENTS:,} where nothing else bounds them")
+    seconds: float | None = option(None, "how long events are offered")
+    rate: float = option(0.0, "events a second, on a fixed schedule; 0: as fast as they go")
+    preload: bool = option(False, "only offer: fill the topic, follow nothing")
+    drain: bool = option(False, "only follow: measure how fast the service works off what is there; start this first")
+    timeout: float = option(60.0, "seconds without any new output after which the rest is given up")
+
+    verify: bool = option(False, "afterwards hold the whole output topic against the offline replay, bit by bit")
+    delivery: Delivery = option("exactly_once", "what --verify forbids: at_least_once tolerates identical copies")
+    batch: int = option(20_000, "events that --verify steps at a time; the result does not depend on it")
+    max_key_bytes: int = option(MAX_KEY_BYTES, "the service's limit: a longer key is a dead letter")
+    max_value_bytes: int = option(MAX_VALUE_BYTES, "the service's limit: a longer value is a dead letter")
+    examples: int = option(5, "findings of each kind that are shown")
+    json: Path | None = option(None, "write the figures to this file")
+
+    def check(self) -> None:
+        """Raises UsageError that names the option, the value seen and the mend."""
+        for name in ("input_topic", *(() if self.preload else ("output_topic",))):
+            if not getattr(self, name):
+                raise UsageError(f"--{name.replace('_', '-')}: is missing; give the name of a topic")
+        least = {"partitions": 1, "streams": 1, "batch": 1, "max_key_bytes": 1, "max_value_bytes": 1, "examples": 0}
+        least |= {"noise": 0, "missing": 0, "zipf_exponent": 0, "events": 0, "seconds": 0, "rate": 0, "timeout": 0}
+        for name, limit in least.items():
+            value = getattr(self, name)
+            if value is not None and not value >= limit:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {limit}")
+        if self.missing > 1:
+            raise UsageError(f"--missing {self.missing}: must be a share, 0 to 1")
+        for name, allowed in {"keys": ("uniform", "zipf"), "delivery": ("exactly_once", "at_least_once")}.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"--{name} {getattr(self, name)}: must be {' or '.join(allowed)}")
+        if self.preload and (self.drain or self.verify):
+            raise UsageError(f"--preload with --{'drain' if self.drain else 'verify'}: only offers; give one of them")
+        if self.verify and self.model is None:
+            raise UsageError("--verify: needs the model that the service runs; give --model FILE")
+        if self.csv is not None and not self.value:
+            raise UsageError(f"--csv {self.csv}: tells no values; give --value COLUMN")
+        for name in ("key", "value", "time"):
+            if getattr(self, name) and self.csv is None:
+                raise UsageError(f"--{name}: names a column of a CSV; give --csv FILE too")
+
+    @property
+    def most_events(self) -> int | None:
+        """The bound on the events that are offered; None: what else bounds them."""
+        unbounded = self.events is None and self.seconds is None and self.csv is None
+        return EVENTS if unbounded else self.events
