@@ -20,8 +20,8 @@ class Archive:
         self._cache = cache
         # The JVM refuses an archive made with another file of its modules, and it knows that file by size and time.
         modules = (java.parent.parent / "lib" / "modules").stat()
-        identity = f"{java} {modules.st_size} {modules.st_mtime_ns}"
-        key = hashlib.sha256(identity.encode()).hexdigest()[:12]
+        self._place = _short(str(java))
+        key = f"{self._place}-{_short(f'{modules.st_size} {modules.st_mtime_ns}')}"
         self._base = cache / f"jdk-{key}.jsa"
         self._kafka = cache / f"kafka-{key}.jsa"
         self._recorded = cache / f"kafka-{key}.{uuid.uuid4().hex}.tmp"
@@ -53,9 +53,13 @@ class Archive:
         try:
             dump = [str(self._java), "-XX:+UseSerialGC", "-Xshare:dump", f"-XX:SharedArchiveFile={scratch}"]
             subprocess.run(dump, check=True, capture_output=True, timeout=60)
-            for stale in self._cache.glob("*.jsa"):  # of a runtime that was replaced; a running JVM keeps its mapping
+            for stale in self._cache.glob(f"*-{self._place}-*.jsa"):  # of the runtime that this one has replaced
                 stale.unlink()
             scratch.rename(self._base)
         except (OSError, subprocess.SubprocessError):
             return False
         return True
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

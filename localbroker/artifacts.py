@@ -57,6 +57,8 @@ def class_path(tell: Callable[[str], None] = _tell) -> list[Path]:
 
 def _fill(jars: Path) -> None:
     """All or nothing: the jars appear under their final name in one rename, once they are complete."""
+    for left in jars.parent.glob("download-*"):  # by a process that was killed; the lock says that it is not at work
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=jars.parent, prefix="download-") as scratch:
         complete = Path(scratch) / "jars"
         complete.mkdir()

@@ -63,8 +63,9 @@ def make_the_topic(broker: LocalBroker) -> None:
 
 
 @contextlib.contextmanager
-def running(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True) as process:
+def running(program: str, *arguments: str, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", program, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
         try:
             yield process
         finally:
@@ -163,6 +164,19 @@ def test_the_command_serves_until_a_signal_and_stops_in_order(number: signal.Sig
 
         assert command.wait(90) == 0
     assert not directory.exists()
+
+
+@pytest.mark.broker
+def test_the_command_says_when_kafka_ends_by_itself(tmp_path: Path) -> None:
+    with running(COMMAND, str(tmp_path), str(free_port()), stderr=subprocess.PIPE) as command:
+        assert line_of(command).startswith("Kafka 4.1.0 listening on ")
+        (jvm,) = psutil.Process(command.pid).children()
+
+        jvm.kill()
+
+        _, error = command.communicate(timeout=60)
+        assert command.returncode == 1
+        assert error == f"statecast: Kafka ended by itself; {tmp_path / 'kafka.log'} says why\n"
 
 
 def test_a_taken_port_is_one_line_of_the_command_and_exit_code_1(tmp_path: Path) -> None:

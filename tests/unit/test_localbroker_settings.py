@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -42,6 +43,25 @@ def test_a_taken_port_is_named_before_anything_is_started(tmp_path: Path) -> Non
             broker.start()
 
     assert not broker.running
+
+
+def test_a_port_that_is_taken_meanwhile_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def boot(_jars: object, _directory: object, port: int, *_rest: object) -> Mock:
+        tried.append(port)
+        if len(tried) < 3:
+            raise PortTaken("taken")
+        return Mock()
+
+    monkeypatch.setattr("localbroker.broker.boot", boot)
+    monkeypatch.setattr("localbroker.artifacts.class_path", list)
+    broker = LocalBroker(tmp_path)
+    broker.start()
+
+    assert len(set(tried)) == 3
+    assert broker.port == tried[-1]
+    broker.stop()
 
 
 def test_the_places_of_a_broker_are_known_once_it_has_started() -> None:
