@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -50,8 +51,10 @@ class Echo:
         records = self.reader.poll(2000, 0.05)
         for partition in set(records.partitions):
             mine = [i for i, p in enumerate(records.partitions) if p == partition]
-            columns = (records.partitions, records.offsets, records.timestamps, records.keys, records.values)
-            events = self.form.read(Records(*([column[i] for i in mine] for column in columns)))  # type: ignore[index]
+            columns: tuple[list[Any], ...] = (records.offsets, records.timestamps, records.keys, records.values)
+            events = self.form.read(
+                Records([partition] * len(mine), *([column[i] for i in mine] for column in columns))
+            )
             outcome = self.engine.step(events.columns(partition))
             done = outcome.stepped.nonzero()[0]
             values = [self.output(events.columns(partition), outcome, int(i)) for i in done]

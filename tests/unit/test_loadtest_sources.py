@@ -56,7 +56,7 @@ def test_uniform_keys_are_even_and_zipf_keys_follow_zipfs_law() -> None:
     def shares(**options: object) -> list[float]:
         source = Synthetic(100, **options)  # type: ignore[arg-type]
         count = np.bincount([int(key[-2:]) for key in source.take(50_000).keys], minlength=100)
-        return (count / 50_000).tolist()
+        return [float(share) for share in count / 50_000]
 
     even, skewed = shares(), shares(draw="zipf", exponent=1.0)
 

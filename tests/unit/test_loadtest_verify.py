@@ -1,6 +1,6 @@
 """Verification over a cluster made of lists: what is doctored is counted as exactly that, and nothing else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from engine.step import Engine
 from export.sample import random_model
 from loadtest import verify as module
 from loadtest.errors import EnvironmentFault
-from loadtest.findings import VerifyResult
+from loadtest.findings import Delivery, VerifyResult
 from loadtest.input_format import InputFormat
 from loadtest.kafka import Headers, Records
 from loadtest.verify import verify
@@ -80,7 +80,7 @@ def serve(model: Model, topic: Topic) -> tuple[Topic, Topic]:
             key, value, timestamp, _ = rows[i]
             letters[partition].append((key, value, timestamp, [(f"__statecast.errors.{n}", v) for n, v in places]))
         outcome = engine.step(events.columns(partition))
-        for i in np.flatnonzero(outcome.stepped):
+        for i in np.flatnonzero(outcome.stepped).tolist():
             one = {"offset": events.offset[i], "ts": events.time[i], "step": outcome.step[i]}
             low, middle, high = outcome.quantiles[i][:, [0, outcome.quantiles.shape[2] // 2, -1]].T
             one |= {"prediction": middle[0], "lower": low[0], "upper": high[0], "surprise": outcome.surprise[i, 0]}
@@ -121,17 +121,15 @@ class World:
         self.input[0].insert(30, (None, b'{"value": 1}', 5, []))
         self.input[1].insert(30, (b"k" * 10_000, b'{"value": 1}', 5, []))
         self.output, self.letters = serve(self.model, self.input)
-        cluster = Lists({"in": self.input, "out": self.output, "dead": self.letters})
-        monkeypatch.setattr(module, "connect", lambda *_: cluster)
+        self.cluster = Lists({"in": self.input, "out": self.output, "dead": self.letters})
+        monkeypatch.setattr(module, "connect", lambda *_: self.cluster)
 
-    def verify(self, delivery: str = "exactly_once", batch: int = 64, **more: object) -> VerifyResult:
-        return verify(
-            "nowhere", self.path, "in", "out", dead_letter_topic="dead", delivery=delivery, batch=batch, **more
-        )  # type: ignore[arg-type]
+    def verify(self, delivery: Delivery = "exactly_once", batch: int = 64) -> VerifyResult:
+        return verify("nowhere", self.path, "in", "out", dead_letter_topic="dead", delivery=delivery, batch=batch)
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
@@ -173,7 +171,8 @@ def test_lost_ends_are_missing(world: World) -> None:
 
 def test_an_empty_output_is_all_missing(world: World) -> None:
     count = sum(map(len, world.output))
-    world.output[0].clear(), world.output[1].clear()
+    for rows in world.output:
+        rows.clear()
 
     assert found(world.verify()) == {"missing": count}
 
@@ -255,12 +254,13 @@ def test_a_dead_letter_that_is_lost_or_doubled_fails(world: World) -> None:
     assert not result.passed
 
 
-def test_events_that_arrive_meanwhile_are_not_judged(world: World) -> None:
+def test_events_that_arrive_meanwhile_are_not_judged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An output of an event behind the end of the span, but before the input's end as known later."""
     marks = [{0: (0, 200), 1: (0, 200)}]
-    cluster = module.connect("nowhere")
-    whole = cluster.watermarks
-    cluster.watermarks = lambda topic: marks.pop() if topic == "in" and marks else whole(topic)  # type: ignore[method-assign]
+    whole = world.cluster.watermarks
+    monkeypatch.setattr(
+        world.cluster, "watermarks", lambda topic: marks.pop() if topic == "in" and marks else whole(topic)
+    )
 
     result = world.verify()
 
