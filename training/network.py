@@ -1,0 +1,173 @@
+"""The network of task `number` as a PyTorch module: the same arithmetic as `export.graph`, the same names of weights.
+
+Everything before the LSTM (filling, scaling, lags) has no weights to learn: `around` computes it once per stream, and
+training then runs the LSTM and the head only. `forward` is the whole step, for parity.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from export.config import (
+    COUNT_LIMIT,
+    HEAD_WIDTH,
+    LINEAR_LIMIT,
+    PRIOR_WEIGHT,
+    SEEN_LIMIT,
+    SURPRISE_LIMIT,
+    VALUE_LIMIT,
+    WIDTH_LIMIT,
+    Config,
+    Weights,
+)
+from export.head import INNER, OFFSETS
+
+State = dict[str, Tensor]
+
+
+@dataclass
+class Around:
+    """What stands before the LSTM, for T events. "Around": [T + 1, batch, ...], before the first and after each."""
+
+    last: Tensor  # around: the newest value, less the centre in scaling "fixed"
+    unit: Tensor  # around: the scale, mean absolute change from event to event
+    linear: Tensor | None  # around, [.., linear_width]: what the linear path sees, in scales
+    spread: Tensor
+    seen: Tensor  # [T, batch, input_width]: what the LSTM sees
+    state: State  # the next state, but for h and c
+
+
+class Network(nn.Module):
+    """Filling, scaling, lags, linear path, LSTM, quantile head."""
+
+    center: Tensor
+    spread: Tensor
+    scale: Tensor
+    prior: Tensor
+    stretch: Tensor
+    tail: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        targets = len(config.targets)
+        self.lstm = nn.LSTM(config.input_width, config.hidden, config.layers)
+        self.head = nn.Linear(config.hidden, targets * HEAD_WIDTH)
+        if config.lags:
+            self.linear = nn.Linear(config.linear_width, targets, bias=False)
+        for name, shape in config.shapes().items():
+            if "." not in name:
+                self.register_buffer(name, torch.ones(shape))
+
+    def weights(self) -> Weights:
+        """All weights and constants, as `Config.shapes` names them."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
+
+    def load(self, weights: Weights) -> "Network":
+        """Take over weights; gives itself."""
+        self.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+        return self
+
+    def cold(self, batch: int) -> State:
+        """The state of streams that have seen nothing."""
+        return {t.input: torch.zeros(batch, *t.shape) for t in self.config.state}
+
+    def around(self, x: Tensor, mask: Tensor, state: State) -> Around:
+        """x and mask [T, batch, features]."""
+        config, fixed = self.config, self.config.scaling == "fixed"
+        x = x.clip(-VALUE_LIMIT, VALUE_LIMIT)
+        values = torch.where(mask > 0, x - self.center if fixed else x, 0.0)
+        history = state["history"].transpose(0, 1)  # [length, batch, features]
+        filled = _fill(values, mask, history[-1])
+        last = torch.cat([history[-1:], filled])
+        following: State = {}
+        if fixed:
+            level, spread, unit = last, self.spread.expand_as(last), self.scale.expand_as(last)
+        else:
+            mean, spread, unit, following["sums"] = self._running(values, mask, last, state["sums"])
+            level = last - mean
+        if config.back:
+            whole = torch.cat([history, filled])
+            following["history"] = whole[-config.history :].transpose(0, 1)
+            begun = torch.clip(state["age"] + mask.cumsum(0), max=1.0)
+            age = torch.cat([state["age"][None], begun]).cumsum(0).clip(max=COUNT_LIMIT)
+            following["age"] = age[-1]
+            start = config.history
+            parts = [whole[start - lag : start - lag + len(last)] for lag in config.back]
+            way = [
+                torch.where(age >= lag, ((part - last) / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT), 0.0)
+                for lag, part in zip(config.back, parts, strict=True)
+            ]
+        else:
+            following["history"] = last[-1:].transpose(0, 1)
+            way = []
+        linear = torch.cat([*way, (level / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT)], -1) if config.lags else None
+        past = [part[1:] for part in way] or [(last[1:] - last[:-1]) / unit[1:]]
+        seen = torch.cat([(level / spread)[1:], mask, *past], -1).clip(-SEEN_LIMIT, SEEN_LIMIT)
+        return Around(last, unit, linear, spread, seen, following)
+
+    def predict(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """From the LSTM's state [..., hidden]: correction [..., targets, 1] and widths [..., targets, 4], in scales."""
+        raw = self.head(hidden).unflatten(-1, (len(self.config.targets), HEAD_WIDTH))
+        return raw[..., :1], raw[..., 1:].clip(-WIDTH_LIMIT, WIDTH_LIMIT).exp()
+
+    def base(self, around: Around) -> tuple[Tensor, Tensor]:
+        """Linear path's prediction and scale of the targets, around: [T + 1, batch, targets]."""
+        columns = list(self.config.target_columns)
+        base, unit = around.last[..., columns], around.unit[..., columns]
+        return (base if around.linear is None else base + self.linear(around.linear) * unit), unit
+
+    def forward(self, x: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """As the model file: quantiles [T, batch, targets, levels], surprise [T, batch, targets], the next state."""
+        config = self.config
+        around = self.around(x, mask, state)
+        h, c = (torch.stack([state[f"{kind}{layer}"] for layer in range(config.layers)]) for kind in "hc")
+        y, (next_h, next_c) = self.lstm(around.seen, (h, c))
+        following = around.state | {f"h{i}": next_h[i] for i in range(len(h))}
+        following |= {f"c{i}": next_c[i] for i in range(len(h))}
+        correction, widths = self.predict(torch.cat([h[-1:], y]))
+        widths = widths * self.stretch
+        base, unit = (part[..., None] for part in self.base(around))
+        median = base + correction * unit
+        quantiles = median + widths @ torch.from_numpy(OFFSETS) * unit
+        columns = list(config.target_columns)
+        if config.scaling == "fixed":
+            quantiles = quantiles + self.center[columns][:, None]
+        values = around.last[1:, :, columns]
+        return quantiles[1:], self.surprise((values[..., None] - median[:-1]) / unit[:-1], widths[:-1]), following
+
+    def surprise(self, distance: Tensor, widths: Tensor) -> Tensor:
+        """distance [..., targets, 1] of the value from the median and widths [..., targets, 4], in scales."""
+        sides = torch.cat([distance, -distance], -1)
+        inner, outer = widths[..., :2], widths[..., 2:]
+        far = (sides - inner) / outer
+        total = INNER * (sides / inner).clip(0, 1) + (1 - INNER) * far.clip(0, 1) + self.tail * (far - 1).clip(0, 1e6)
+        return total.amax(-1).clip(max=SURPRISE_LIMIT)
+
+    def _running(
+        self, values: Tensor, mask: Tensor, last: Tensor, sums: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mean, spread and change around each event, and the next sums: `export.scaling.stream`, line by line."""
+        count_in, anchor_in, total_in, spread_in, change_in = sums.transpose(0, 1)
+        first = values.gather(0, mask.argmax(0, keepdim=True))[0]
+        anchor = torch.where(count_in > 0, anchor_in, first)
+        count = torch.cat([count_in[None], mask]).cumsum(0).clip(max=COUNT_LIMIT)
+        running = mask * (count[:-1] < COUNT_LIMIT)
+        again = running * count[:-1].clip(max=1.0)
+        total = torch.cat([total_in[None], running * (values - anchor)]).cumsum(0)
+        known = anchor * count.clip(max=1.0)
+        mean = known + total / count.clip(min=1.0)
+        spread = torch.cat([spread_in[None], again * (last[1:] - mean[:-1]).abs()]).cumsum(0)
+        change = torch.cat([change_in[None], again * (last[1:] - last[:-1]).abs()]).cumsum(0)
+        changes = (count - 1).clip(min=0.0)
+        weight = PRIOR_WEIGHT / (changes + 1)
+        prior = (known.abs() * self.prior[0] + self.prior[1]) * weight
+        following = torch.stack([count[-1], anchor, total[-1], spread[-1], change[-1]], 1)
+        return mean, (spread + prior) / (changes + weight), (change + prior) / (changes + weight), following
+
+
+def _fill(values: Tensor, mask: Tensor, before: Tensor) -> Tensor:
+    """Each missing value by the newest one there was; before [batch, features] stands in at the start."""
+    index = torch.arange(1, len(values) + 1)[:, None, None] * (mask > 0)
+    return torch.cat([before[None], values]).gather(0, index.cummax(0).values)
