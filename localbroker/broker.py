@@ -149,9 +149,10 @@ class LocalBroker:
     def _boot(self, jars: list[Path], directory: Directory, deadline: float) -> Node:
         attempts = _ATTEMPTS
         while True:
-            port = self._port or ports.free_port()
-            _demand(port)
             attempts -= 1
+            if self._port is not None:
+                _demand(self._port)  # the port that was taken may also have been the controller's
+            port = self._port or ports.free_port()
             try:
                 node = boot(jars, directory, port, self._overrides, self._heap, deadline - time.monotonic())
             except PortTaken:

@@ -38,7 +38,7 @@ def run(directory: Path | None, port: int | None) -> int:
             return 0
         except LocalBrokerError as error:
             print(f"statecast: {error}", file=sys.stderr)
-            return 1
+            return error.exit_code
         finally:
             broker.stop()
 

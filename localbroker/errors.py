@@ -6,7 +6,9 @@ LocalBrokerError
 
 
 class LocalBrokerError(Exception):
-    """The embedded Kafka cannot be had, started or kept: a fault of the environment, exit code 1."""
+    """The embedded Kafka cannot be had, started or kept: a fault of the environment."""
+
+    exit_code = 1
 
 
 class PortTaken(LocalBrokerError):
