@@ -15,9 +15,9 @@ from loadtest.synthetic import Draw
 EVENTS = 100_000  # offered where neither --events, --seconds nor --csv bounds the load
 
 
-def option(default: Any, help: str) -> Any:
-    """A field with its line of help."""
-    return field(default=default, metadata={"help": help})
+def option(default: Any, help: str, shown: str | None = None) -> Any:
+    """A field with its line of help; `shown` names a default that does not tell itself."""
+    return field(default=default, metadata={"help": help} | ({} if shown is None else {"shown": shown}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,29 +25,31 @@ class LoadOptions:
     """A field's flag is its name with hyphens."""
 
     bootstrap_servers: str = option("127.0.0.1:9092", "brokers, HOST:PORT[,HOST:PORT]")
-    input_topic: str = option("", "the topic that events are offered to")
-    output_topic: str = option("", "the topic that the service writes predictions to")
+    input_topic: str = option("", "the topic that events are offered to", "required")
+    output_topic: str = option("", "the topic that the service writes predictions to", "required, unless --preload")
     dead_letter_topic: str = option(
-        "", "what --verify counts dead letters in; OUTPUT_TOPIC.dead-letters where it exists"
+        "", "what --verify looks for dead letters in", "OUTPUT_TOPIC.dead-letters where it exists"
     )
     client: ClientName = option("auto", "client library; auto takes confluent where it is installed")
     create_topics: bool = option(False, "create the input topic where it is missing")
     partitions: int = option(4, "of an input topic that is created")
 
-    model: Path | None = option(None, "the service's model file: names the features, and --verify steps it")
+    model: Path | None = option(None, "the service's model file: names the features, and --verify steps it", "none")
     streams: int = option(1000, "how many streams are made")
     keys: Draw = option("uniform", "which stream is next: uniform, or zipf (few streams have most of the events)")
     zipf_exponent: float = option(1.1, "of Zipf's law: the k-th stream's share is proportional to k^-exponent")
     noise: float = option(0.1, "standard deviation of the noise, over the amplitude of the waves")
     missing: float = option(0.0, "share of the values that are null, 0 to 1")
     seed: int = option(0, "the same seed gives the same events")
-    csv: Path | None = option(None, "offer the rows of this file instead, sorted by --time")
-    key: str | None = option(None, "CSV column that names the stream; without it all rows are one stream")
-    value: tuple[str, ...] = option((), "CSV column with the value; once per feature of the model, in its order")
-    time: str | None = option(None, "CSV column with the time: epoch milliseconds or ISO 8601")
+    csv: Path | None = option(None, "offer the rows of this file instead, sorted by --time", "none")
+    key: str | None = option(None, "CSV column that names the stream; without it all rows are one stream", "none")
+    value: tuple[str, ...] = option(
+        (), "CSV column with the value; once per feature of the model, in its order", "none"
+    )
+    time: str | None = option(None, "CSV column with the time: epoch milliseconds or ISO 8601", "none")
 
-    events: int | None = option(None, f"how many events are offered; {EVENTS:,} where nothing else bounds them")
-    seconds: float | None = option(None, "how long events are offered")
+    events: int | None = option(None, "how many events are offered", f"{EVENTS:,} where nothing else bounds them")
+    seconds: float | None = option(None, "how long events are offered", "no bound")
     rate: float = option(0.0, "events a second, on a fixed schedule; 0: as fast as they go")
     preload: bool = option(False, "only offer: fill the topic, follow nothing")
     drain: bool = option(False, "only follow: measure how fast the service works off what is there; start this first")
@@ -59,7 +61,7 @@ class LoadOptions:
     max_key_bytes: int = option(MAX_KEY_BYTES, "the service's limit: a longer key is a dead letter")
     max_value_bytes: int = option(MAX_VALUE_BYTES, "the service's limit: a longer value is a dead letter")
     examples: int = option(5, "findings of each kind that are shown")
-    json: Path | None = option(None, "write the figures to this file")
+    json: Path | None = option(None, "write the figures to this file", "none")
 
     def check(self) -> None:
         """Raises UsageError that names the option, the value seen and the mend."""

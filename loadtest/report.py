@@ -9,7 +9,6 @@ from typing import Self, TextIO
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from loadtest.errors import UsageError
 from loadtest.findings import KINDS, VerifyResult
@@ -65,15 +64,13 @@ class Told:
 
 
 def show(summary: Summary, stream: TextIO | None = None) -> None:
-    """The summary as a table; on standard output by default."""
-    console = Console(file=stream or sys.stdout, highlight=False, markup=False)
-    table = Table(show_header=False, box=None, pad_edge=False)
+    """The summary, a line per figure; on standard output by default."""
+    console = Console(file=stream or sys.stdout, highlight=False, markup=False, soft_wrap=True)
     for name, text in _lines(summary):
-        table.add_row(name, text)
-    console.print(table)
+        console.print(f"{name:<13} {text}", style=None if summary.passed or name != "verified" else "bold red")
     if summary.verified is not None:
         for example in summary.verified.examples:
-            console.print(str(example), soft_wrap=True)
+            console.print(f"  {example}")
 
 
 def write_json(summary: Summary, path: Path) -> None:

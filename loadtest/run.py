@@ -6,7 +6,7 @@ from typing import TextIO
 
 from export.signature import ModelFileError, load
 from loadtest import report
-from loadtest.errors import UsageError
+from loadtest.errors import EnvironmentFault, UsageError
 from loadtest.findings import VerifyResult
 from loadtest.follow import Goal
 from loadtest.follower import Follower
@@ -53,6 +53,8 @@ def _measure(options: LoadOptions, told: Told) -> Summary:
         if options.drain:
             start = {p: low for p, (low, _) in marks.items()}
             there = sum(high - low for low, high in marks.values())
+            if not there:
+                raise EnvironmentFault(f"--drain: topic {topic} holds no records; fill it first with --preload")
             with _follower(options, start, lambda n: told.count("arrived", n, there)) as follower:
                 told.note(f"following; {there:,} records wait in {topic}: start the service now")
                 return Summary("drain", cluster.client, followed=follower.finish(_goal(cluster, topic, start, there)))

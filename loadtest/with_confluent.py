@@ -22,6 +22,8 @@ admin: Any = confluent_admin  # its types leave out half of what it has
 
 # librdkafka tells of every failed connection on stderr; what matters comes back as an exception.
 QUIET = {"log_level": 2}
+# A topic that was just created, or is just moving, has no leader that every broker knows.
+UNSETTLED = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 class ConfluentCluster:
@@ -51,6 +53,8 @@ class ConfluentCluster:
         if not parts:
             return {}
 
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+
         def ask(spec: Any) -> dict[int, int]:
             futures = self._admin.list_offsets(
                 dict.fromkeys(parts, spec),
@@ -60,6 +64,9 @@ class ConfluentCluster:
             try:
                 return {part.partition: future.result().offset for part, future in futures.items()}
             except KafkaException as error:
+                if error.args[0].code() in UNSETTLED and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    return ask(spec)
                 raise EnvironmentFault(f"topic {topic}: its offsets cannot be read ({error.args[0].str()})") from None
 
         low, high = ask(admin.OffsetSpec.earliest()), ask(admin.OffsetSpec.latest())
