@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export.config import LEVELS, Config, Weights
+from export.config import Config, Weights
+from export.file import save, sign
 from export.graph import build
-from export.signature import FORMAT, Scaling, Signature, attach
+from export.signature import Scaling, Signature
 
 
 def random_weights(config: Config, seed: int = 0) -> Weights:
@@ -22,23 +23,6 @@ def random_weights(config: Config, seed: int = 0) -> Weights:
     if config.lags:
         weights["linear.weight"] *= 0.1
     return {name: array.astype(np.float32) for name, array in weights.items()}
-
-
-def sign(config: Config) -> Signature:
-    """The signature of a network of this config that has learned nothing."""
-    return Signature(
-        format=FORMAT,
-        task="number",
-        features=config.features,
-        targets=config.targets,
-        state=config.state,
-        levels=LEVELS,
-        cell="lstm",
-        hidden=config.hidden,
-        layers=config.layers,
-        scaling=config.scaling,
-        lags=config.lags,
-    )
 
 
 def random_model(
@@ -61,6 +45,5 @@ def random_model(
     config = Config(names, names, hidden, layers, scaling, tuple(lags))
     model = build(config, random_weights(config, seed))
     signature = sign(config)
-    attach(model, signature)
-    Path(path).write_bytes(model.SerializeToString(deterministic=True))
+    save(model, signature, path)
     return signature

@@ -1,0 +1,158 @@
+"""What every exported file must pass: only tested operators, the same bits in every rectangle, parity with PyTorch.
+
+Knows the file and onnxruntime. The PyTorch module comes in as a function of numpy arrays, so torch is not imported.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from export.config import Config, Weights
+
+Floats = NDArray[np.float32]
+State = dict[str, Floats]
+# x, mask [time, batch, features], state -> quantiles, surprise, next state under the names of its inputs
+Step = Callable[[Floats, Floats, State], tuple[Floats, Floats, State]]
+
+TOLERANCE = 1e-5
+STEPS = 200
+RECTANGLES = (1, 1, 2, 5, 1, 16, 3, 40, 1, 9)  # events a call, again and again, up to STEPS
+# Every batch size from 1 to 100 would be the full proof and takes seconds; these are 1, the widths of vector registers
+# and of matrix tiles, and their neighbours.
+BATCHES = (2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 99, 100)
+
+# Operators of onnxruntime's CPU provider that were measured to give the same bits for every batch size, every split
+# over time and one or two threads. Not: Softplus, Log, Sin, Cos, Atan, Mish (differ with the batch size in float32),
+# RNN (differs at batch 1), ReduceSum and ReduceMean over the last axis (the order depends on the place in the batch).
+ALLOWED = frozenset(
+    (
+        *("Abs", "Add", "Cast", "Clip", "Div", "Exp", "Greater", "GreaterOrEqual", "Less", "Max", "Min", "Mul", "Sub"),
+        *("Concat", "Gather", "GatherElements", "Range", "Reshape", "ScatterElements", "Shape", "Slice", "Split"),
+        *("ArgMax", "CumSum", "LSTM", "MatMul", "ReduceMax", "Squeeze", "Transpose", "Unsqueeze", "Where"),
+    )
+)
+
+
+class ParityError(Exception):
+    """The file does not do what the network does, or not always with the same bits; it must not be exported."""
+
+
+def check(model: ModelProto, config: Config, weights: Weights, reference: Step | None) -> float | None:
+    """All checks; gives the greatest difference to the reference in units of the stream's scale (None without one).
+
+    Raises ParityError.
+    """
+    operators(model)
+    step = session(model, config)
+    bits(step, config, weights)
+    return difference(step, reference, config, weights) if reference else None
+
+
+def operators(model: ModelProto) -> None:
+    """Refuse operators that are not on the list."""
+    others = sorted({node.op_type for node in model.graph.node} - ALLOWED)
+    if others:
+        raise ParityError(f"the graph has operators whose bits are not known to be stable: {', '.join(others)}")
+
+
+def session(model: ModelProto, config: Config) -> Step:
+    """The model under onnxruntime, one thread, CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    run = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"]).run
+    outputs = ["quantiles", "surprise", *(t.output for t in config.state)]
+
+    def step(x: Floats, mask: Floats, state: State) -> tuple[Floats, Floats, State]:
+        quantiles, surprise, *tensors = run(outputs, {"x": x, "mask": mask, **state})
+        return quantiles, surprise, {t.input: tensor for t, tensor in zip(config.state, tensors, strict=True)}
+
+    return step
+
+
+def cold(config: Config, batch: int) -> State:
+    """The state of streams that have seen nothing."""
+    return {t.input: np.zeros((batch, *t.shape), np.float32) for t in config.state}
+
+
+def walks(config: Config, weights: Weights, time: int, batch: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Random walks in the user's units with a fifth of the values missing: x and mask [time, batch, features].
+
+    Some streams begin with missing values; one is constant; of scaling "stream" each has a scale of its own.
+    """
+    random = np.random.default_rng(seed)
+    shape = (time, batch, len(config.features))
+    steps = random.standard_normal(shape)
+    steps[:, 1:2] = 0
+    if config.scaling == "fixed":
+        x = weights["center"] + weights["scale"] * steps.cumsum(0)
+    else:
+        x = 10.0 ** random.uniform(-3, 3, shape[1:]) * (random.standard_normal(shape[1:]) + steps.cumsum(0))
+    mask = (random.random(shape) > 0.2).astype(np.float32)
+    mask[: min(3, time), 2:4] = 0
+    return np.where(mask > 0, x, 0).astype(np.float32), mask
+
+
+def bits(step: Step, config: Config, weights: Weights, batches: Sequence[int] = BATCHES, time: int = 12) -> None:
+    """Refuse a file whose bits depend on the batch size or on how the events are split over calls."""
+    x, mask = walks(config, weights, time, max(batches))
+    whole = _columns(*step(x, mask, cold(config, len(x[0]))))
+    for size in (1, *batches):
+        for first in range(0, len(x[0]) - size + 1, max(size, 7)):
+            part = slice(first, first + size)
+            if _columns(*step(x[:, part], mask[:, part], cold(config, size))) != whole[part]:
+                raise ParityError(f"the file gives other bits for a batch of {size} than for one of {len(x[0])}")
+    for calls in ([1] * time, [time // 2, time - time // 2], [1, time - 1]):
+        state, quantiles, surprise, start = cold(config, len(x[0])), [], [], 0
+        for events in calls:
+            q, s, state = step(x[start : start + events], mask[start : start + events], state)
+            quantiles.append(q)
+            surprise.append(s)
+            start += events
+        if _columns(np.concatenate(quantiles), np.concatenate(surprise), state) != whole:
+            raise ParityError(f"the file gives other bits for {time} events in calls of {calls} than in one call")
+
+
+def _columns(quantiles: Floats, surprise: Floats, state: State) -> list[bytes]:
+    """All that came out, one string of bytes for each stream."""
+    return [
+        b"".join(
+            array.tobytes() for array in (quantiles[:, i], surprise[:, i], *(tensor[i] for tensor in state.values()))
+        )
+        for i in range(quantiles.shape[1])
+    ]
+
+
+def difference(step: Step, reference: Step, config: Config, weights: Weights, batch: int = 6) -> float:
+    """The greatest difference of quantiles, step by step with carried state, in units of the stream's scale.
+
+    A stream's scale is the fixed one, or its mean absolute change. What float32 cannot resolve at the value's magnitude
+    is not counted: a last place of 1013 is 1e-4 of a scale of 0.5. Raises ParityError above TOLERANCE, and where
+    surprise or a state differs visibly.
+    """
+    x, mask = walks(config, weights, STEPS, batch, seed=1)
+    if config.scaling == "fixed":
+        scale = np.broadcast_to(weights["scale"], x.shape[1:])
+    else:
+        changes = np.nanmean(np.abs(np.diff(np.where(mask > 0, x, np.nan), axis=0)), axis=0)
+        scale = np.maximum(changes, np.abs(x).mean(axis=0) * 1e-3)  # of a constant stream, any that is not 0
+    unit = scale[:, list(config.target_columns), None]
+    ours, theirs = cold(config, batch), cold(config, batch)
+    greatest, start, call = 0.0, 0, 0
+    while start < STEPS:
+        stop = min(start + RECTANGLES[call % len(RECTANGLES)], STEPS)
+        q1, s1, ours = step(x[start:stop], mask[start:stop], ours)
+        q2, s2, theirs = reference(x[start:stop], mask[start:stop], theirs)
+        apart = np.maximum(np.abs(q1 - q2) - np.spacing(np.abs(q2)), 0) / unit
+        greatest = max(greatest, float(apart.max()))
+        if not greatest <= TOLERANCE:
+            raise ParityError(f"the file and the PyTorch module differ by {greatest:.2g} scales, more than {TOLERANCE}")
+        if not np.allclose(s1, s2, rtol=1e-2, atol=1e-2):
+            raise ParityError("the file and the PyTorch module differ in surprise")
+        if not all(np.allclose(ours[name], theirs[name], rtol=1e-4, atol=1e-4) for name in ours):
+            raise ParityError("the file and the PyTorch module differ in their next state")
+        start, call = stop, call + 1
+    return greatest
