@@ -124,7 +124,7 @@ def inspect_(
 @app.command()
 def broker(
     directory: Annotated[Path | None, typer.Option("--dir", help="where its data lies [a temporary directory]")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="TCP port on 127.0.0.1 [a free one]")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="TCP port on 127.0.0.1 [9092, or a free one]")] = None,
 ) -> None:
     """Run a single-node Apache Kafka on this machine, for trials and tests."""
     from localbroker.cli import run
@@ -138,13 +138,12 @@ def main() -> None:
     Every package has errors of its own; those meant for the user carry an exit_code, as click's and typer's do.
     """
     try:
-        app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        # Without click's own error handling, what a typer.Exit carries is returned.
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
     except KeyboardInterrupt:
         sys.exit(130)
     except typer.Abort:
         sys.exit(130)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
     except Exception as error:
         code = getattr(error, "exit_code", None)
         if code is None and os.environ.get("STATECAST_TRACEBACK"):

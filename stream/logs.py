@@ -34,6 +34,6 @@ def configure(level: str, form: str) -> None:
             foreign_pre_chain=shared,
         )
     )
+    handler.setLevel(max(threshold, logging.WARNING))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(threshold, logging.WARNING))

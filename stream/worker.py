@@ -17,7 +17,7 @@ from engine.step import Engine
 from stream import metrics
 from stream.broker.port import Client, Identity, Records, Source
 from stream.commit import Delivery
-from stream.errors import EnvironmentFault, SinkFailed, SinkFenced, Unavailable
+from stream.errors import EnvironmentFault, SinkFailed, SinkFenced, SlotTaken, Unavailable
 from stream.partitions import Partition, Phase
 from stream.patience import Patience
 from stream.pipeline import Pipeline, Published
@@ -25,7 +25,7 @@ from stream.pipeline import Pipeline, Published
 log = structlog.get_logger()
 
 UNCOMMITTED = 200_000  # events; more are committed before their interval has passed, so that copies stay bounded
-CALL_TIMEOUT = 20.0  # seconds that one call to the broker may take
+CALL_TIMEOUT = 10.0  # seconds that one call to the broker may take
 FENCE_LOOK = 3.0  # seconds in which a process that took this slot's transactions joins the group, too
 
 
@@ -68,6 +68,7 @@ class Worker:
         self._closed = True  # no delivery is open: a revocation finds nothing to commit
         self._joined = False
         self._ends: dict[int, int] = {}  # where the plan ends, per partition
+        self._admit_at = 0.0  # when assigned partitions are looked at again
         self._uncommitted = 0  # events since the last keep
         self._published = Published()  # of them
         self._oldest = 0  # timestamp of the first of them, milliseconds
@@ -89,18 +90,12 @@ class Worker:
         self._patiently = Patience(self._plan.broker_timeout, self._clock, stopping, self._wait)
         # The predecessor in this slot is fenced, and its transaction aborted, before any offset is read.
         self._connect()
-        self._source: Source = self._patiently(
-            lambda: self._client.source(
-                self._identity, self._plan.input_topic, session_timeout=self._plan.session_timeout
-            )
-        )
+        self._join()
         stopped = False
         try:
             if self._plan.until_end:
                 everywhere = range(self._plan.partitions)
                 self._ends = self._patiently(lambda: self._source.end_offsets(everywhere, timeout=CALL_TIMEOUT))
-            self._source.subscribe(self)
-            self._joined = True
             while not stopping() and not self._ended():
                 self._turn()
             self._attempt(self._commit)
@@ -113,7 +108,11 @@ class Worker:
     def _turn(self) -> None:
         self._turned_at = self._clock()
         self._admit()
-        batches = self._source.poll(self._plan.batch, self._patience())
+        try:
+            batches = self._source.poll(self._plan.batch, self._patience())
+        except SlotTaken as taken:
+            self._start_over(taken)
+            return
         self._hear()
         batches = [b for b in batches if b.partition in self._partitions]
         if batches:
@@ -228,13 +227,14 @@ class Worker:
     def _admit(self) -> None:
         """Find out where assigned partitions stand, and let them flow."""
         waiting = [p for p in self._partitions.values() if p.phase is Phase.ASSIGNED]
-        if not waiting:
+        if not waiting or self._clock() < self._admit_at:
             return
         try:
             committed = self._source.committed([p.number for p in waiting], timeout=1.0)
             marks = {p.number: self._source.watermarks(p.number, timeout=1.0) for p in waiting}
         except Unavailable as error:
-            log.info("committed_offsets_not_known_yet", reason=str(error))
+            log.warning("committed_offsets_not_known_yet", reason=str(error))
+            self._admit_at = self._clock() + 1.0
             return
         for partition in waiting:
             begin, end = marks[partition.number]
@@ -311,6 +311,41 @@ class Worker:
         deadline = self._clock() + FENCE_LOOK
         while self._clock() < deadline:
             self._source.poll(1, 0.2)
+
+    def _start_over(self, taken: SlotTaken) -> None:
+        """The consumer was fenced. Whoever takes a slot fences its producer before its consumer, so where this
+        producer still works nobody did: a consumer that rejoins after a broker's restart can fence itself."""
+        positions = {p.number: p.position for p in self._partitions.values() if p.phase is Phase.LIVE}
+        try:
+            if not positions:
+                raise taken
+            self._delivery.commit(positions, self._source)
+        except SinkFenced:
+            raise taken from None
+        except SinkFailed as error:
+            log.warning("consumer_was_fenced_and_joins_again", reason=str(error))
+        self._closed = True
+        self._joined = False
+        self._delivery.close()
+        self._source.close(leave=False)
+        self._engine.bank.put_back()
+        for number in self._partitions:
+            self._engine.drop(number)
+        self._partitions.clear()
+        self._notes.clear()
+        self._failure = None
+        self._keep()
+        self._connect()
+        self._join()
+
+    def _join(self) -> None:
+        self._source: Source = self._patiently(
+            lambda: self._client.source(
+                self._identity, self._plan.input_topic, session_timeout=self._plan.session_timeout
+            )
+        )
+        self._source.subscribe(self)
+        self._joined = True
 
     def _connect(self) -> None:
         self._delivery = self._patiently(

@@ -4,18 +4,20 @@ librdkafka fails the commit of a transaction in which any record failed, so send
 right. It makes one only for a record that failed: that tells why, and is what proves a flush without transactions.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from stream.broker.deadline import abandon
+from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.librdkafka import NO_TOPIC, REFUSED, GroupOf, Watch, fault, made, partitions_of, reach, settings
 from stream.broker.port import Headers, Identity
 from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Unavailable
 
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
+GRACE = 2.0  # seconds beyond a call's own timeout until it counts as hanging
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
@@ -30,7 +32,7 @@ class ConfluentSink:
         self._patience = transaction_timeout  # of `send`, while the queue is full
         self._open = False  # a transaction is
         self._over: Exception | None = None  # the first error; nothing is done with this producer after it
-        self._failed: tuple[KafkaError, str] | None = None  # the first record that failed, and its topic
+        self._failed: tuple[KafkaError, str] | None = None  # the first record that failed
         self._partitions: dict[str, int] = {}  # of the topics that were seen to be there
         conf: dict[str, Any] = {
             # A commit and a flush do not wait for the linger; nobody sees a record of a transaction before its commit.
@@ -66,7 +68,8 @@ class ConfluentSink:
         try:
             self._producer.init_transactions(timeout)
         except KafkaException as raised:
-            self._producer.poll(0)
+            with contextlib.suppress(KafkaException):
+                self._producer.poll(0)
             self._watch.check()
             error = raised.args[0]
             if error.code() in REFUSED:
@@ -76,12 +79,12 @@ class ConfluentSink:
     def _on_failure(self, error: KafkaError | None, message: Any) -> None:
         # What was purged failed because of another record.
         if error is not None and (self._failed is None or self._failed[0].code() in _PURGED):
-            self._failed = error, message.topic()
+            self._failed = error, f"send to topic {message.topic()}"
 
     def begin(self) -> None:
         self._alive()
         if self._transactional:
-            self._call("begin a transaction", self._producer.begin_transaction)
+            self._call("begin a transaction", self._producer.begin_transaction, GRACE)
             self._open = True
 
     def send(
@@ -112,8 +115,7 @@ class ConfluentSink:
                         self._when_there_is_room(topic, value, key, partition, timestamp=timestamp or 1, headers=head)
         except KafkaException as raised:
             raise self._ended(raised.args[0], f"send to topic {topic}") from None
-        self._producer.poll(0)
-        self._check()
+        self._serve(0)
 
     def _see(self, topic: str, partition: int) -> None:
         # Records for a topic that is not there would wait 30 s for it, and then fail the transaction without its name.
@@ -121,27 +123,32 @@ class ConfluentSink:
             self._partitions[topic] = count = partitions_of(self._producer, topic, self._patience)
             if partition >= count:
                 raise Refused(f"topic {topic} has {count} partitions, so none with number {partition}")
-        except Unavailable as unavailable:
-            self._over = SinkFailed(str(unavailable))
+        except BrokerFault as error:
+            self._over = SinkFailed(str(error)) if isinstance(error, Unavailable) else error
             raise self._over from None
 
     def _when_there_is_room(self, *record: Any, **rest: Any) -> None:
         deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
-            self._producer.poll(0.01)
-            self._check()
+            self._serve(0.01)
             try:
                 self._producer.produce(*record, **rest)
                 return
             except BufferError:
                 continue
-        self._over = SinkFailed(f"the send queue stayed full for {self._patience:g} s: Kafka does not take the records")
+        self._over = SinkFailed(f"the send queue stayed full for {self._patience:g} s: Kafka takes no records")
         raise self._over
 
     def flush(self, timeout: float) -> None:
         self._alive()
-        left = self._producer.flush(timeout)
-        self._check()
+        left = 0
+
+        def flush() -> None:
+            nonlocal left
+            left = self._producer.flush(timeout)
+
+        self._call("flush", flush, timeout)
+        self._serve(0)
         if left:
             self._over = SinkFailed(f"{left} records were not acknowledged within {timeout:g} s")
             raise self._over
@@ -154,12 +161,13 @@ class ConfluentSink:
         self._call(
             "add offsets to the transaction",
             lambda: self._producer.send_offsets_to_transaction(offsets, group.metadata, timeout),
+            timeout,
         )
 
     def commit(self, timeout: float) -> None:
         self._alive()
         if self._transactional:
-            self._call("commit", lambda: self._producer.commit_transaction(timeout))
+            self._call("commit", lambda: self._producer.commit_transaction(timeout), timeout)
             self._open = False
         else:
             self.flush(timeout)
@@ -168,7 +176,7 @@ class ConfluentSink:
         self._alive()
         if self._open:
             self._open = False
-            self._call("abort", lambda: self._producer.abort_transaction(timeout))
+            self._call("abort", lambda: self._producer.abort_transaction(timeout), timeout)
             self._failed = None  # what the abort purged
 
     def close(self) -> None:
@@ -182,21 +190,33 @@ class ConfluentSink:
         if self._over is not None:
             raise self._over
 
-    def _call(self, doing: str, call: Callable[[], Any]) -> None:
+    def _call(self, doing: str, call: Callable[[], Any], timeout: float) -> None:
         try:
-            call()
+            # librdkafka does not always keep its own timeout: send_offsets_to_transaction was seen to hang for minutes
+            # after a broker's restart. The thread that it costs is 0.1 ms in each commit.
+            bounded(call, timeout + GRACE, doing)
+        except Overdue as overdue:
+            self._over = SinkFailed(str(overdue))
+            raise self._over from None
         except KafkaException as raised:
-            self._producer.poll(0)  # serves the callbacks that may know more
-            self._check()
             raise self._ended(raised.args[0], doing) from None
 
-    def _check(self) -> None:
+    def _serve(self, timeout: float) -> None:
+        """Let the callbacks speak, and raise what they say."""
+        try:
+            self._producer.poll(timeout)
+        except KafkaException as raised:  # once the producer is fenced
+            raise self._ended(raised.args[0], "send") from None
         self._watch.check()
         if self._failed is not None:
-            error, topic = self._failed
-            raise self._ended(error, f"send to topic {topic}")
+            raise self._ended(*self._failed)
 
     def _ended(self, error: KafkaError, doing: str) -> Exception:
+        with contextlib.suppress(KafkaException):
+            self._producer.poll(0)
+        # A record that failed tells more than the call that failed with it, unless it only fell with the rest.
+        if self._failed is not None and self._failed[0].code() not in _PURGED and error.code() not in _FENCED:
+            error, doing = self._failed
         # fatal(), txn_requires_abort() and retriable() are all the same here: a producer that has seen an error is
         # replaced, because a retry after a broker's restart was seen to hang, or to end fatally after the abort.
         self._over = _ended(error, doing)

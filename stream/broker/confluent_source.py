@@ -199,7 +199,15 @@ class ConfluentSource:
             self._admin = made(AdminClient, self._conf)
         doing = f"read the offsets of topic {self._topic}"
         futures = self._admin.list_offsets(wanted, isolation_level=isolation, request_timeout=timeout)
-        done = self._ask(doing, lambda: {tp.partition: future.result(timeout + 1.0) for tp, future in futures.items()})
+        try:
+            done = self._ask(
+                doing, lambda: {tp.partition: future.result(timeout + 1.0) for tp, future in futures.items()}
+            )
+        except Unavailable:
+            # Its metadata may be from before a broker's restart, and ListOffsets alone never renews it: a stale leader
+            # epoch was answered with FENCED_LEADER_EPOCH until the client was replaced.
+            self._admin = None
+            raise
         return {partition: result.offset for partition, result in done.items()}
 
     def _ask(self, doing: str, call: Callable[[], Any]) -> Any:

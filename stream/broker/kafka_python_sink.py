@@ -127,7 +127,8 @@ class KafkaPythonSink:
         except kafka_errors.KafkaError as error:
             raise self._ended(error, f"send to topic {topic}") from None
         if partition >= count:
-            raise Refused(f"topic {topic} has {count} partitions, so none with number {partition}")
+            self._over = Refused(f"topic {topic} has {count} partitions, so none with number {partition}")
+            raise self._over
 
     def _missing(self, topic: str) -> Exception:
         try:
