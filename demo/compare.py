@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from demo.topics import Output
 
 FIGURES = ("prediction", "lower", "upper", "surprise")
+FAULTS = ("missing", "duplicated", "unexpected", "reordered", "different")
 EXAMPLES = 5
 
 
@@ -40,8 +41,13 @@ class Verdict:
     @property
     def verified(self) -> bool:
         """Exactly one prediction for every event, and each as replay has it."""
-        faults = (self.missing, self.duplicated, self.unexpected, self.reordered, self.different)
-        return self.events > 0 and not any(faults)
+        return self.events > 0 and not any(getattr(self, fault) for fault in FAULTS)
+
+    @property
+    def told(self) -> str:
+        """What is wrong, in one line."""
+        faults = [f"{getattr(self, fault):,} {fault}" for fault in FAULTS if getattr(self, fault)]
+        return f"of {self.events:,} events and {self.predictions:,} predictions {', '.join(faults) or 'none is there'}"
 
 
 def tracks(outputs: Iterable[tuple[str, Output]]) -> dict[str, Track]:
