@@ -5,6 +5,7 @@ a `Followed`, or the text of a fault. Either side ends when the other one is gon
 """
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,11 +120,12 @@ class Follower:
 def _child(
     pipe: Connection, servers: str, client: ClientName, topic: str, start: dict[int, int], timeout: float
 ) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends the child
     try:
         pipe.send(_follow(pipe, servers, client, topic, start, timeout))
     except LoadTestError as error:
         pipe.send(str(error))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, OSError):
         return  # nobody listens any more
 
 
