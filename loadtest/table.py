@@ -37,8 +37,8 @@ class Table:
         self.features = tuple(features or (values if len(values) > 1 else ["value"]))
         if len(self.features) != len(values):
             raise UsageError(
-                f"--value {','.join(values)}: {len(values)} columns, the model has {len(self.features)} features "
-                f"({', '.join(self.features)}); name one column for each, in this order"
+                f"--value {','.join(values)}: the model's features are {', '.join(self.features)}; "
+                "name one column for each, in this order"
             )
         frame = _read(path)
         for option, column in [("--key", key), ("--time", time), *(("--value", value) for value in values)]:

@@ -127,7 +127,7 @@ def test_a_time_may_be_a_date_or_epoch_milliseconds(csv: Path, tmp_path: Path) -
         ("v,k\n1,x\n2,\n", {"key": "k"}, "--key k: row 2 of .* has none"),
         ("v,t\n1,2013-01-01\n1,soon\n", {"time": "t"}, "row 2, column t: 'soon' is not a time"),
         ("v,t\n1,\n", {"time": "t"}, "--time t: row 1 of .* has none"),
-        ("v\n1\n", {"features": ["a", "b"]}, "--value v: 1 columns, the model has 2 features"),
+        ("v\n1\n", {"features": ["a", "b"]}, "--value v: the model's features are a, b; name one column for each"),
     ],
 )
 def test_a_bad_csv_is_told_in_one_line(tmp_path: Path, text: str | None, options: dict[str, str], told: str) -> None:
