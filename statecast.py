@@ -30,13 +30,14 @@ class Flag:
     default: str  # as shown
 
 
-def command(name: str, flags: Iterable[Flag], run: Callable[..., None], **arguments: Any) -> None:
+def command(name: str, flags: Callable[[], Iterable[Flag]], run: Callable[..., None], **arguments: Any) -> None:
     """Register a command whose options are declared elsewhere; what is not given does not reach `run`.
 
+    flags: looked up only where this command is the one that is asked for, so that none pays for another's imports.
     arguments: annotations of further parameters.
     """
     parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a) for n, a in arguments.items()]
-    for flag in flags:
+    for flag in flags() if sys.argv[1:2] == [name] else ():
         spelled = f"--{flag.flag}/--no-{flag.flag}" if flag.type is bool else f"--{flag.flag}"
         kind, several = _kind(flag.type)
         option = typer.Option(
@@ -65,7 +66,9 @@ def _kind(declared: Any) -> tuple[Any, bool]:
 
 
 def _metavar(declared: Any) -> str:
-    parts = [a for a in get_args(declared) if a is not type(None)] if get_origin(declared) is not Literal else [declared]
+    parts = (
+        [a for a in get_args(declared) if a is not type(None)] if get_origin(declared) is not Literal else [declared]
+    )
     first = parts[0] if parts else declared
     if get_origin(first) is Literal:
         return "|".join(get_args(first))
@@ -99,7 +102,49 @@ def serve(config: Path | None = None, **given: Any) -> None:
     serve(load({tuple(name.split("__")): value for name, value in given.items()}, config))  # type: ignore[misc]
 
 
-command("serve", _serve_flags(), serve)
+command("serve", _serve_flags, serve)
+
+
+def loadtest(**given: Any) -> None:
+    """Offer load to a running service, measure it, and verify its output bit by bit."""
+    from loadtest.options import LoadOptions
+    from loadtest.run import run
+
+    raise typer.Exit(run(LoadOptions(**given)))
+
+
+def _loadtest_flags() -> list[Flag]:
+    from loadtest.options import LoadOptions
+
+    return declared(LoadOptions)
+
+
+command("loadtest", _loadtest_flags, loadtest)
+
+
+@app.command()
+def replay(
+    model: Annotated[Path, typer.Option("--model", help="the model file")],
+    input: Annotated[list[Path], typer.Option("--input", help="CSV or Parquet, may be given several times")],
+    output: Annotated[Path, typer.Option("--output", help="JSON lines: what serve publishes, and each event's key")],
+    key: Annotated[str | None, typer.Option("--key", help="column that names the stream [one stream]")] = None,
+    value: Annotated[
+        list[str] | None, typer.Option("--value", help="column of each feature, in order [the features' names]")
+    ] = None,
+    time: Annotated[str | None, typer.Option("--time", help="column of the time [the order of the rows]")] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="events stepped at a time; changes no bit")] = 16384,
+) -> None:
+    """Step a file's events as the service would, without Kafka: the offline reference.
+
+    All rows stand for one partition, in the order of their times; an offset is a row's place in that order.
+    """
+    from engine.model import Model
+    from stream.replay import write_predictions
+    from training.data import read_events
+
+    network = Model(model)
+    events = read_events(input, key, value or network.signature.features, time)
+    write_predictions(network, events.keys, events.stream, events.time, events.values, output, batch)
 
 
 @app.command("inspect")

@@ -74,6 +74,8 @@ class Worker:
         self._oldest = 0  # timestamp of the first of them, milliseconds
         self._kept_at = 0.0
         self._turned_at = clock()
+        self._events = 0  # processed since the start, those that were processed again counted again
+        self._began = 0.0, 0.0  # clock and processor time at the first of them
 
     @property
     def ready(self) -> bool:
@@ -100,6 +102,7 @@ class Worker:
                 self._turn()
             self._attempt(self._commit)
             stopped = True
+            self._sum_up()
         finally:
             self._closed = True
             self._source.close(leave=self._plan.leave and stopped)
@@ -127,7 +130,21 @@ class Worker:
         except SinkFailed as error:
             self._mend(error)
 
+    def _sum_up(self) -> None:
+        """What was done and what it cost: processor time of the whole process, start-up excluded."""
+        if self._events:
+            seconds, cpu = self._clock() - self._began[0], time.process_time() - self._began[1]
+            log.info(
+                "done",
+                events=self._events,
+                seconds=round(seconds, 3),
+                events_per_second=round(self._events / seconds),
+                cpu_us_per_event=round(cpu / self._events * 1e6, 2),
+            )
+
     def _process(self, batches: list[Records]) -> None:
+        if not self._events:
+            self._began = self._clock(), time.process_time()
         if not self._uncommitted:
             self._oldest = min(batch.timestamps[0] for batch in batches)
         published = self._pipeline.run(batches, {n: p.until for n, p in self._partitions.items()}, self._delivery)
@@ -136,6 +153,7 @@ class Worker:
         for batch in batches:
             self._partitions[batch.partition].position = batch.offsets[-1] + 1
             self._uncommitted += len(batch)
+            self._events += len(batch)
 
     def _ended(self) -> bool:
         if not self._plan.until_end or not self._partitions:

@@ -1,0 +1,60 @@
+"""The offline reference as the service's messages: a file of events in, JSON lines out. No Kafka.
+
+Stands here, beside the codec, so that what `statecast replay` writes is encoded by the code that encodes for the topic.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from engine.columns import Columns
+from engine.model import Model
+from engine.replay import replay
+from stream.codec import Codec
+from stream.errors import UsageError
+
+
+def write_predictions(
+    model: Model,
+    keys: list[bytes],
+    stream: NDArray[np.int64],
+    time: NDArray[np.int64],
+    values: NDArray[np.float64],
+    output: Path,
+    batch: int,
+) -> None:
+    """Step all events in their order and write one line for each.
+
+    keys: each stream's key; stream, time: [events]; values: [events, features], NaN where missing.
+    Raises UsageError where the values do not fit the model, or the file cannot be written.
+    """
+    features = len(model.signature.features)
+    if values.shape[1] != features:
+        raise UsageError(f"--value: {values.shape[1]} columns; the model has {features}: {model.signature.features}")
+    with np.errstate(over="ignore"):
+        x = values.astype(np.float32)
+    there = ~np.isnan(x)
+    x[~there] = 0
+    beyond = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(beyond):
+        raise UsageError(f"--input: event {beyond[0]} holds {values[beyond[0]].tolist()}, which is beyond float32")
+    columns = Columns(
+        runs=[(0, 0, len(stream))],
+        keys=[keys[s] for s in stream],
+        offset=np.arange(len(stream)),
+        time=time,
+        x=x,
+        mask=there.astype(np.float32),
+    )
+    codec = Codec(model.signature, model.fingerprint, max_key_bytes=2**31, max_value_bytes=2**31)
+    try:
+        with output.open("wb") as sink:
+            for part, outcome in replay(model, columns, batch=batch, streams=len(keys)):
+                index, texts = codec.encode(part, outcome, 0, len(part))
+                for event, text in zip(index, texts, strict=True):
+                    name = orjson.dumps(part.keys[event].decode())
+                    sink.write(b'{"key":%b,%b\n' % (name, text[1:]))
+    except OSError as error:
+        raise UsageError(f"--output {output}: cannot be written ({error.strerror})") from None
