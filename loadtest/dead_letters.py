@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.columns import Ints
-from loadtest.kafka import Records
 from loadtest.output_format import Objects, objects
+from loadtest.port import Records
 
 TOPIC, PARTITION, OFFSET, CODE = (f"__statecast.errors.{name}" for name in ("topic", "partition", "offset", "code"))
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadtest.kafka import Reader
 from loadtest.latency import Arrivals
 from loadtest.offer import Clock
+from loadtest.port import Reader
 
 MOST = 20_000  # records of one read
 PAUSE = 0.05  # seconds that a read waits while there is nothing

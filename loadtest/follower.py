@@ -17,9 +17,10 @@ from hdrh.histogram import HdrHistogram
 
 from loadtest.errors import EnvironmentFault, LoadTestError
 from loadtest.follow import Goal, follow
-from loadtest.kafka import ClientName, Cluster, connect
+from loadtest.kafka import connect
 from loadtest.latency import Arrivals
 from loadtest.offer import WallClock
+from loadtest.port import ClientName, Cluster
 
 READY = "ready"
 START_TIMEOUT = 60.0

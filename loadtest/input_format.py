@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.columns import Bools, Columns, Floats, Ints
 from export.signature import Signature
-from loadtest.kafka import Records
+from loadtest.port import Records
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES = range(253_402_300_800_000)  # the years 1970 to 9999, in milliseconds

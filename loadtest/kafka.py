@@ -1,97 +1,17 @@
-"""What the load test needs of Kafka, in its own words, and the choice of the client library behind it.
-
-Two implementations: `with_confluent` where confluent-kafka is installed, else `with_kafka_python`. Every reader is
-`read_committed`. Offsets are Kafka offsets, timestamps milliseconds since the epoch, timeouts seconds.
-"""
+"""A Kafka cluster for the load test: the choice of the client library, and what is done alike with either."""
 
 import importlib.util
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Literal, Protocol
+from collections.abc import Iterator
+from dataclasses import fields
 
 from loadtest.errors import EnvironmentFault, UsageError
+from loadtest.port import CONNECT_TIMEOUT, ClientName, Cluster, Headers, Reader, Records, Writer
 
-ClientName = Literal["auto", "confluent", "kafka-python"]
-Headers = list[tuple[str, bytes | None]]
-
-CONNECT_TIMEOUT = 10.0  # seconds that a broker has to answer the first question
-MISSING_BROKER = (
-    "--bootstrap-servers {}: no broker answers ({}); start one with `statecast broker`, or mend the address"
-)
-
-
-@dataclass(slots=True)
-class Records:
-    """Records as columns of equal length; in offset order within each partition."""
-
-    partitions: list[int]
-    offsets: list[int]
-    timestamps: list[int]
-    keys: list[bytes | None]
-    values: list[bytes | None]
-    headers: list[Headers] = field(default_factory=list)  # empty unless the reader was asked for them
-
-    def __len__(self) -> int:
-        return len(self.offsets)
-
-
-class Reader(Protocol):
-    """Reads partitions of one topic from given offsets, outside of any consumer group."""
-
-    def assign(self, positions: Mapping[int, int]) -> None:
-        """Read these partitions, and no others, from these offsets."""
-
-    def poll(self, max_records: int, timeout: float) -> Records:
-        """What is there; waits up to timeout only while there is nothing."""
-
-    def position(self, partition: int) -> int:
-        """The offset after what was polled, past control records and aborted ones once the end is reached."""
-
-    def close(self) -> None:
-        """Let go."""
-
-
-class Writer(Protocol):
-    """An idempotent producer, acks from all."""
-
-    def send(
-        self,
-        topic: str,
-        partitions: Sequence[int],
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
-        timestamps: Sequence[int],
-    ) -> None:
-        """Queue records, in order; columns of equal length. Blocks while the queue is full."""
-
-    def flush(self, timeout: float) -> None:
-        """Wait until all is acknowledged. Raises EnvironmentFault where a record was not."""
-
-
-class Cluster(Protocol):
-    """One Kafka cluster through one client library."""
-
-    client: str
-
-    def partitions(self, topic: str) -> int | None:
-        """How many partitions the topic has; None where there is no such topic."""
-
-    def watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Per partition: the first offset that is still there, and the high watermark (committed or not)."""
-
-    def create(self, topic: str, partitions: int) -> None:
-        """Create a topic with the broker's default replication; one that is there already is left alone."""
-
-    def reader(self, topic: str, *, headers: bool = False) -> Reader:
-        """A reader of the topic, nothing assigned yet."""
-
-    def writer(self, *, linger: float) -> Writer:
-        """A producer that waits `linger` seconds to fill a request."""
-
-    def close(self) -> None:
-        """Let go."""
+__all__ = [
+    "ClientName", "Cluster", "Headers", "Reader", "Records", "Writer", "connect", "create", "existing", "read_to",
+]  # fmt: skip
 
 
 def connect(bootstrap_servers: str, client: ClientName = "auto") -> Cluster:

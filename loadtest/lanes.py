@@ -15,8 +15,8 @@ from loadtest import dead_letters
 from loadtest.alignment import Alignment, Expected, Seen
 from loadtest.dead_letters import Letters
 from loadtest.findings import Counts, Example, VerifyResult
-from loadtest.kafka import Records
 from loadtest.output_format import FIGURES, OutputFormat, Outputs
+from loadtest.port import Records
 from loadtest.reference import Dead, Predicted
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from engine.columns import Ints
-from loadtest.kafka import Records
+from loadtest.port import Records
 
 LONGEST = 3600 * 1000 * 1000  # microseconds; longer ones count as this
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}

@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.columns import Ints
 from loadtest.events import Batch
-from loadtest.kafka import Writer
+from loadtest.port import Writer
 
 MAX_CHUNK = 8192
 Progress = Callable[[int], None]  # events offered so far

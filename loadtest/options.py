@@ -9,7 +9,7 @@ from typing import Any
 from loadtest.errors import UsageError
 from loadtest.findings import Delivery
 from loadtest.input_format import MAX_KEY_BYTES, MAX_VALUE_BYTES
-from loadtest.kafka import ClientName
+from loadtest.port import ClientName
 from loadtest.synthetic import Draw
 
 EVENTS = 100_000  # offered where neither --events, --seconds nor --csv bounds the load

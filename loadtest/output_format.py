@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.columns import Floats, Ints
 from export.signature import Signature
-from loadtest.kafka import Records
+from loadtest.port import Records
 
 Objects = NDArray[np.object_]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

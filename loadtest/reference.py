@@ -13,8 +13,8 @@ from engine.slots import Full
 from engine.step import Engine
 from loadtest.errors import EnvironmentFault
 from loadtest.input_format import InputFormat
-from loadtest.kafka import Records
 from loadtest.output_format import Objects, objects
+from loadtest.port import Records
 
 
 @dataclass(slots=True)

@@ -10,9 +10,10 @@ from loadtest.errors import EnvironmentFault, UsageError
 from loadtest.findings import VerifyResult
 from loadtest.follow import Goal
 from loadtest.follower import Follower
-from loadtest.kafka import Cluster, connect, create, existing
+from loadtest.kafka import connect, create, existing
 from loadtest.offer import Offered, chunk_size, offer
 from loadtest.options import LoadOptions
+from loadtest.port import Cluster
 from loadtest.report import Told
 from loadtest.summary import Summary
 from loadtest.synthetic import Synthetic

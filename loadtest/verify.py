@@ -12,9 +12,10 @@ from pathlib import Path
 from loadtest.errors import EnvironmentFault
 from loadtest.findings import Delivery, VerifyResult
 from loadtest.input_format import MAX_KEY_BYTES, MAX_VALUE_BYTES
-from loadtest.kafka import ClientName, Cluster, Records, connect, existing, read_to
+from loadtest.kafka import connect, existing, read_to
 from loadtest.lanes import Span, letter_lane, output_lane
 from loadtest.output_format import OutputFormat
+from loadtest.port import ClientName, Cluster, Records
 from loadtest.reference import Reference
 
 BATCH = 20_000

@@ -16,7 +16,7 @@ from confluent_kafka import (
 from confluent_kafka import admin as confluent_admin
 
 from loadtest.errors import EnvironmentFault
-from loadtest.kafka import CONNECT_TIMEOUT, MISSING_BROKER, Reader, Records, Writer
+from loadtest.port import CONNECT_TIMEOUT, MISSING_BROKER, Reader, Records, Writer
 
 admin: Any = confluent_admin  # its types leave out half of what it has
 

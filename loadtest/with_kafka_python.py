@@ -8,7 +8,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from loadtest.errors import EnvironmentFault
-from loadtest.kafka import CONNECT_TIMEOUT, MISSING_BROKER, Reader, Records, Writer
+from loadtest.port import CONNECT_TIMEOUT, MISSING_BROKER, Reader, Records, Writer
 
 
 class KafkaPythonCluster:

@@ -17,8 +17,9 @@ from engine.step import Engine
 from export.sample import random_model
 from loadtest.errors import EnvironmentFault, UsageError
 from loadtest.input_format import InputFormat
-from loadtest.kafka import ClientName, Records, connect
+from loadtest.kafka import connect
 from loadtest.options import LoadOptions
+from loadtest.port import ClientName, Records
 from loadtest.run import run
 from loadtest.verify import verify
 from localbroker.broker import LocalBroker

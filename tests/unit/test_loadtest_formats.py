@@ -16,11 +16,11 @@ from loadtest.errors import UsageError
 from loadtest.findings import Counts, Example, VerifyResult
 from loadtest.follower import Followed
 from loadtest.input_format import InputFormat, milliseconds
-from loadtest.kafka import Records
 from loadtest.latency import Arrivals
 from loadtest.offer import Offered
 from loadtest.options import LoadOptions
 from loadtest.output_format import OutputFormat
+from loadtest.port import Records
 from loadtest.report import show, write_json
 from loadtest.summary import Summary
 

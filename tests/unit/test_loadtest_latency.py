@@ -8,9 +8,9 @@ import pytest
 
 from loadtest.events import Batch
 from loadtest.follow import Goal, follow
-from loadtest.kafka import Records
 from loadtest.latency import Arrivals, figures_ms
 from loadtest.offer import Offered, chunk_size, offer, ticks
+from loadtest.port import Records
 
 
 class Hands:

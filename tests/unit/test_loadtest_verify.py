@@ -14,7 +14,7 @@ from loadtest import verify as module
 from loadtest.errors import EnvironmentFault
 from loadtest.findings import Delivery, VerifyResult
 from loadtest.input_format import InputFormat
-from loadtest.kafka import Headers, Records
+from loadtest.port import Headers, Records
 from loadtest.verify import verify
 
 Row = tuple[bytes | None, bytes | None, int, Headers]  # key, value, timestamp, headers
