@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -17,6 +17,7 @@ from stream.broker.clients import choose
 from stream.broker.port import Client, Identity
 from stream.codec import Codec
 from stream.http.health import Address, serving
+from stream.link import Access
 from stream.pipeline import Pipeline, Topics
 from stream.settings import Settings
 from stream.topics import Layout, prepare
@@ -35,7 +36,6 @@ def serve(settings: Settings) -> None:
         settings.kafka.bootstrap_servers, settings.application_id, settings.slot, settings.kafka.properties
     )
     layout = prepare(settings, identity)
-    worker = _worker(settings, client, identity, model, layout)
     metrics.MODEL_INFO.labels(model.fingerprint[:8], settings.model.provider).set(1)
     log.info(
         "serving",
@@ -52,14 +52,17 @@ def serve(settings: Settings) -> None:
         statecast=stream.VERSION,
     )
     with _stop_signal(settings.delivery.stop_timeout) as stopping, contextlib.ExitStack() as stack:
+        worker = _worker(settings, client, identity, model, layout, stopping.is_set)
         if address is not None:
             port = stack.enter_context(serving(worker, address))
             log.info("http", address=f"{address.host}:{port}")
-        worker.run(stopping.is_set)
+        worker.run()
     log.info("stopped")
 
 
-def _worker(settings: Settings, client: Client, identity: Identity, model: Model, layout: Layout) -> Worker:
+def _worker(
+    settings: Settings, client: Client, identity: Identity, model: Model, layout: Layout, stopping: Callable[[], bool]
+) -> Worker:
     capacity = Engine.capacity_for(model, settings.limits.memory_limit)
     codec = Codec(
         model.signature,
@@ -72,17 +75,22 @@ def _worker(settings: Settings, client: Client, identity: Identity, model: Model
     )
     plan = Plan(
         input_topic=settings.kafka.input_topic,
-        exactly_once=settings.delivery.delivery == "exactly_once",
+        partitions=layout.partitions,
         batch=settings.delivery.batch,
         commit_interval=settings.delivery.commit_interval,
-        session_timeout=settings.kafka.session_timeout,
-        broker_timeout=settings.delivery.broker_timeout,
         leave=settings.delivery.on_stop == "leave",
         until_end=settings.delivery.until_end,
-        partitions=layout.partitions,
+    )
+    access = Access(
+        client,
+        identity,
+        settings.kafka.input_topic,
+        exactly_once=settings.delivery.delivery == "exactly_once",
+        session_timeout=settings.kafka.session_timeout,
+        broker_timeout=settings.delivery.broker_timeout,
     )
     engine = Engine(model, capacity)
-    return Worker(plan, client, identity, engine, Pipeline(topics, engine, codec))
+    return Worker(plan, access, engine, Pipeline(topics, engine, codec), stopping)
 
 
 @contextlib.contextmanager

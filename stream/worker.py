@@ -4,42 +4,38 @@ Invariants
 1. A partition's events are processed in offset order from its mark; nothing is skipped but what is silently restored.
 2. `Bank.keep` runs only after a commit that is known to have taken place, `Bank.put_back` only where it is known not to
    have; a partition's streams are dropped only when the bank holds no copies.
-3. Listener calls (inside `Source.poll`) note what happened and may commit; everything else happens in the loop.
+3. The listener (inside `Source.poll`) notes what happened and may commit; everything else happens in the loop.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from engine.step import Engine
 from stream import metrics
-from stream.broker.port import Client, Identity, Records, Source
-from stream.commit import Delivery
+from stream.broker.port import Records
 from stream.errors import EnvironmentFault, SinkFailed, SinkFenced, SlotTaken, Unavailable
+from stream.group import Group
+from stream.link import CALL_TIMEOUT, Access, Link
 from stream.partitions import Partition, Phase
-from stream.patience import Patience
 from stream.pipeline import Pipeline, Published
 
 log = structlog.get_logger()
 
 UNCOMMITTED = 200_000  # events; more are committed before their interval has passed, so that copies stay bounded
-CALL_TIMEOUT = 10.0  # seconds that one call to the broker may take
 FENCE_LOOK = 3.0  # seconds in which a process that took this slot's transactions joins the group, too
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the loop is told to do. Seconds."""
+    """What the loop is told to do."""
 
     input_topic: str
     partitions: int  # of the input topic
-    exactly_once: bool
     batch: int  # most events taken at a time
-    commit_interval: float
-    session_timeout: float
-    broker_timeout: float
+    commit_interval: float  # seconds
     leave: bool  # whether a stop gives the slot up
     until_end: bool  # process what is there at the start, then end
 
@@ -50,74 +46,71 @@ class Worker:
     def __init__(
         self,
         plan: Plan,
-        client: Client,
-        identity: Identity,
+        access: Access,
         engine: Engine,
         pipeline: Pipeline,
+        stopping: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
-        self._client = client
-        self._identity = identity
         self._engine = engine
         self._pipeline = pipeline
+        self._stopping = stopping
         self._clock = clock
-        self._partitions: dict[int, Partition] = {}
-        self._notes: list[tuple[str, list[int]]] = []  # what the listener heard since the last turn
-        self._failure: Exception | None = None  # what a commit inside the listener raised
-        self._closed = True  # no delivery is open: a revocation finds nothing to commit
-        self._joined = False
+        self._link = Link(access, clock, stopping)
+        self._group = Group(self._commit)
         self._ends: dict[int, int] = {}  # where the plan ends, per partition
         self._admit_at = 0.0  # when assigned partitions are looked at again
+        self._events = 0  # processed since the start; those that were processed again are counted again
+        self._began = 0.0, 0.0  # clock and processor time at the first of them
         self._uncommitted = 0  # events since the last keep
         self._published = Published()  # of them
         self._oldest = 0  # timestamp of the first of them, milliseconds
         self._kept_at = 0.0
         self._turned_at = clock()
-        self._events = 0  # processed since the start, those that were processed again counted again
-        self._began = 0.0, 0.0  # clock and processor time at the first of them
 
     @property
     def ready(self) -> bool:
         """Whether every partition that is assigned here is live."""
-        partitions = list(self._partitions.values())
-        return bool(partitions) and all(p.phase is Phase.LIVE for p in partitions)
+        return self._group.ready
 
     def idle_seconds(self) -> float:
         """How long ago the loop last came round."""
         return self._clock() - self._turned_at
 
-    def run(self, stopping: Callable[[], bool]) -> None:
+    def run(self) -> None:
         """Work until told to stop, or until the plan's end is reached. What was done is then committed."""
-        self._patiently = Patience(self._plan.broker_timeout, self._clock, stopping, self._wait)
         # The predecessor in this slot is fenced, and its transaction aborted, before any offset is read.
-        self._connect()
-        self._join()
+        self._link.connect()
+        self._group.may_commit = True
+        self._link.join(self._group)
         stopped = False
         try:
             if self._plan.until_end:
                 everywhere = range(self._plan.partitions)
-                self._ends = self._patiently(lambda: self._source.end_offsets(everywhere, timeout=CALL_TIMEOUT))
-            while not stopping() and not self._ended():
+                self._ends = self._link.patiently(
+                    lambda: self._link.source.end_offsets(everywhere, timeout=CALL_TIMEOUT)
+                )
+            while not self._stopping() and not self._ended():
                 self._turn()
             self._attempt(self._commit)
             stopped = True
             self._sum_up()
         finally:
-            self._closed = True
-            self._source.close(leave=self._plan.leave and stopped)
-            self._delivery.close()
+            self._group.may_commit = False
+            self._link.leave(for_good=self._plan.leave and stopped)
+            self._link.delivery.close()
 
     def _turn(self) -> None:
         self._turned_at = self._clock()
         self._admit()
         try:
-            batches = self._source.poll(self._plan.batch, self._patience())
+            batches = self._link.source.poll(self._plan.batch, self._patience())
         except SlotTaken as taken:
             self._start_over(taken)
             return
         self._hear()
-        batches = [b for b in batches if b.partition in self._partitions]
+        batches = [b for b in batches if b.partition in self._group.partitions]
         if batches:
             self._attempt(lambda: self._process(batches))
         self._promote()
@@ -129,6 +122,28 @@ class Worker:
             action()
         except SinkFailed as error:
             self._mend(error)
+
+    def _process(self, batches: list[Records]) -> None:
+        if not self._events:
+            self._began = self._clock(), time.process_time()
+        if not self._uncommitted:
+            self._oldest = min(batch.timestamps[0] for batch in batches)
+        published = self._pipeline.run(batches, self._group.until(), self._link.delivery)
+        self._published.predictions += published.predictions
+        self._published.letters += published.letters
+        for batch in batches:
+            self._group[batch.partition].position = batch.offsets[-1] + 1
+            self._uncommitted += len(batch)
+            self._events += len(batch)
+
+    def _ended(self) -> bool:
+        if not self._plan.until_end or not self._group.ready:
+            return False
+        return all(self._reached(p) >= self._ends[p.number] for p in self._group.partitions.values())
+
+    def _reached(self, partition: Partition) -> int:
+        """The offset that is next here, past control records, which are never delivered."""
+        return max(partition.position, self._link.source.position(partition.number) or 0)
 
     def _sum_up(self) -> None:
         """What was done and what it cost: processor time of the whole process, start-up excluded."""
@@ -142,48 +157,27 @@ class Worker:
                 cpu_us_per_event=round(cpu / self._events * 1e6, 2),
             )
 
-    def _process(self, batches: list[Records]) -> None:
-        if not self._events:
-            self._began = self._clock(), time.process_time()
-        if not self._uncommitted:
-            self._oldest = min(batch.timestamps[0] for batch in batches)
-        published = self._pipeline.run(batches, {n: p.until for n, p in self._partitions.items()}, self._delivery)
-        self._published.predictions += published.predictions
-        self._published.letters += published.letters
-        for batch in batches:
-            self._partitions[batch.partition].position = batch.offsets[-1] + 1
-            self._uncommitted += len(batch)
-            self._events += len(batch)
-
-    def _ended(self) -> bool:
-        if not self._plan.until_end or not self._partitions:
-            return False
-        return all(
-            p.phase is Phase.LIVE and max(p.position, self._source.position(p.number) or 0) >= self._ends[p.number]
-            for p in self._partitions.values()
-        )
-
     # When it becomes durable.
 
     def _patience(self) -> float:
         """How long a poll may wait for the first record."""
-        if any(p.phase is Phase.ASSIGNED for p in self._partitions.values()):
+        if self._group.in_phase(Phase.ASSIGNED):
             return 0.05
         if self._uncommitted:
             return max(0.0, self._kept_at + self._plan.commit_interval - self._clock())
         return 0.2
 
     def _due(self) -> bool:
-        if not any(p.moved for p in self._partitions.values()):
+        if not self._group.moved:
             self._kept_at = self._clock()
             return False
         return self._uncommitted >= UNCOMMITTED or self._clock() >= self._kept_at + self._plan.commit_interval
 
     def _commit(self) -> None:
-        positions = {p.number: p.position for p in self._partitions.values() if p.moved and p.phase is Phase.LIVE}
+        positions = {p.number: p.position for p in self._group.in_phase(Phase.LIVE) if p.moved}
         if positions:
             began = self._clock()
-            self._delivery.commit(positions, self._source)
+            self._link.delivery.commit(positions, self._link.source)
             metrics.COMMIT.observe(self._clock() - began)
             metrics.TRANSACTIONS.labels("committed").inc()
             metrics.EVENTS.inc(self._uncommitted)
@@ -195,61 +189,48 @@ class Worker:
 
     def _keep(self) -> None:
         self._engine.bank.keep()
-        for partition in self._partitions.values():
-            partition.settle()
+        self._group.settle()
         self._uncommitted = 0
         self._published = Published()
         self._kept_at = self._clock()
         metrics.STREAMS.set(len(self._engine.slots))
         metrics.BANK_BYTES.set(self._engine.bytes)
 
+    def _put_back(self) -> None:
+        self._engine.bank.put_back()
+        self._group.rewind()
+        self._uncommitted = 0
+        self._published = Published()
+
     # Partitions that come and go.
-
-    def assigned(self, partitions: Sequence[int]) -> None:
-        self._notes.append(("assigned", list(partitions)))
-
-    def revoked(self, partitions: Sequence[int]) -> None:
-        if not self._closed and self._failure is None:
-            try:
-                self._commit()
-            except Exception as error:  # the client library must not see it; the loop does, at once
-                self._failure = error
-        self._notes.append(("revoked", list(partitions)))
-
-    def lost(self, partitions: Sequence[int]) -> None:
-        self._notes.append(("lost", list(partitions)))
 
     def _hear(self) -> None:
         """Act on what the listener noted during the poll."""
-        failure, self._failure = self._failure, None
-        if failure is None and any(p.moved for n, p in self._partitions.items() if n in self._gone()):
+        failure = self._group.take_failure()
+        if failure is None and any(p.moved for p in self._group.gone()):
             failure = SinkFailed("partitions were lost before their events were committed")
         if failure is not None:
             if not isinstance(failure, SinkFailed):
                 raise failure
             self._mend(failure)
-        notes, self._notes = self._notes, []
-        for what, numbers in notes:
+        for what, numbers in self._group.take_notes():
             metrics.REBALANCES.inc()
             log.info(f"partitions_{what}", partitions=numbers)
             for number in numbers:
-                if self._partitions.pop(number, None) is not None:
+                if self._group.partitions.pop(number, None) is not None:
                     self._engine.drop(number)
                 if what == "assigned":
-                    self._partitions[number] = Partition(number)
-
-    def _gone(self) -> set[int]:
-        """Partitions that the listener has seen go, and the loop not yet."""
-        return {number for what, numbers in self._notes if what != "assigned" for number in numbers}
+                    self._group.partitions[number] = Partition(number)
 
     def _admit(self) -> None:
         """Find out where assigned partitions stand, and let them flow."""
-        waiting = [p for p in self._partitions.values() if p.phase is Phase.ASSIGNED]
+        waiting = self._group.in_phase(Phase.ASSIGNED)
         if not waiting or self._clock() < self._admit_at:
             return
+        source = self._link.source
         try:
-            committed = self._source.committed([p.number for p in waiting], timeout=1.0)
-            marks = {p.number: self._source.watermarks(p.number, timeout=1.0) for p in waiting}
+            committed = source.committed([p.number for p in waiting], timeout=1.0)
+            marks = {p.number: source.watermarks(p.number, timeout=1.0) for p in waiting}
         except Unavailable as error:
             log.warning("committed_offsets_not_known_yet", reason=str(error))
             self._admit_at = self._clock() + 1.0
@@ -261,8 +242,8 @@ class Worker:
             partition.restore(begin, max(begin, until or 0), self._clock())
             if partition.phase is Phase.RESTORING:
                 log.info("restoring", partition=partition.number, begin=begin, until=until)
-            self._source.seek(partition.number, begin)
-            self._source.resume([partition.number])
+            source.seek(partition.number, begin)
+            source.resume([partition.number])
 
     def _check(self, number: int, begin: int, until: int | None, end: int) -> None:
         if until is not None and until > end:
@@ -275,11 +256,8 @@ class Worker:
 
     def _promote(self) -> None:
         """Restoring partitions that have caught up go live."""
-        for partition in self._partitions.values():
-            if partition.phase is not Phase.RESTORING:
-                continue
-            reached = self._source.position(partition.number)  # past control records, which are never delivered
-            if max(partition.position, reached or 0) >= partition.until:
+        for partition in self._group.in_phase(Phase.RESTORING):
+            if self._reached(partition) >= partition.until:
                 partition.phase = Phase.LIVE
                 partition.position = max(partition.position, partition.until)
                 metrics.RESTORE.observe(self._clock() - partition.began)
@@ -291,35 +269,32 @@ class Worker:
         """The open transaction is lost, or its outcome unknown: find out what took place and go on from there."""
         log.warning("transaction_lost", reason=str(error))
         metrics.TRANSACTIONS.labels("lost").inc()
-        self._closed = True
-        self._source.pause(list(self._partitions))
-        self._delivery.close()
+        self._group.may_commit = False
+        self._link.source.pause(list(self._group.partitions))
+        self._link.delivery.close()
         if isinstance(error, SinkFenced):
             self._look_at_the_consumer()
-        self._connect()
+        self._link.connect()
         happened = self._happened()
         if happened:
             self._keep()
         else:
-            self._engine.bank.put_back()
-            self._uncommitted = 0
-            self._published = Published()
-            for partition in self._partitions.values():
-                partition.rewind()
-        flowing = [p for n, p in self._partitions.items() if p.phase is not Phase.ASSIGNED and n not in self._gone()]
+            self._put_back()
+        # Not before: a revocation would have committed offsets whose outputs were lost.
+        self._group.may_commit = True
+        flowing = [p for p in self._group.present() if p.phase is not Phase.ASSIGNED]
         for partition in flowing:
-            self._source.seek(partition.number, partition.position)
-        self._source.resume([p.number for p in flowing])
+            self._link.source.seek(partition.number, partition.position)
+        self._link.source.resume([p.number for p in flowing])
         log.info("mended", transaction_took_place=happened)
 
     def _happened(self) -> bool:
         """Whether the transaction whose answer never came took place. All of it did, or none of it."""
-        gone = self._gone()
-        moved = [p for n, p in self._partitions.items() if p.moved and p.phase is Phase.LIVE and n not in gone]
+        moved = [p for p in self._group.present() if p.moved and p.phase is Phase.LIVE]
         if not moved:
             return False
-        committed = self._patiently(
-            lambda: self._source.committed([p.number for p in moved], timeout=CALL_TIMEOUT),
+        committed = self._link.patiently(
+            lambda: self._link.source.committed([p.number for p in moved], timeout=CALL_TIMEOUT)
         )
         return any(committed[p.number] == p.position for p in moved)
 
@@ -328,52 +303,27 @@ class Worker:
         the poll, and this process ends. To initialise the slot again would fence that process back, for ever."""
         deadline = self._clock() + FENCE_LOOK
         while self._clock() < deadline:
-            self._source.poll(1, 0.2)
+            self._link.source.poll(1, 0.2)
 
     def _start_over(self, taken: SlotTaken) -> None:
         """The consumer was fenced. Whoever takes a slot fences its producer before its consumer, so where this
         producer still works nobody did: a consumer that rejoins after a broker's restart can fence itself."""
-        positions = {p.number: p.position for p in self._partitions.values() if p.phase is Phase.LIVE}
+        positions = {p.number: p.position for p in self._group.in_phase(Phase.LIVE)}
         try:
             if not positions:
                 raise taken
-            self._delivery.commit(positions, self._source)
+            self._link.delivery.commit(positions, self._link.source)
         except SinkFenced:
             raise taken from None
         except SinkFailed as error:
             log.warning("consumer_was_fenced_and_joins_again", reason=str(error))
-        self._closed = True
-        self._joined = False
-        self._delivery.close()
-        self._source.close(leave=False)
-        self._engine.bank.put_back()
-        for number in self._partitions:
+        self._group.may_commit = False
+        self._link.delivery.close()
+        self._link.leave(for_good=False)
+        self._put_back()
+        for number in self._group.partitions:
             self._engine.drop(number)
-        self._partitions.clear()
-        self._notes.clear()
-        self._failure = None
-        self._keep()
-        self._connect()
-        self._join()
-
-    def _join(self) -> None:
-        self._source: Source = self._patiently(
-            lambda: self._client.source(
-                self._identity, self._plan.input_topic, session_timeout=self._plan.session_timeout
-            )
-        )
-        self._source.subscribe(self)
-        self._joined = True
-
-    def _connect(self) -> None:
-        self._delivery = self._patiently(
-            lambda: Delivery(self._client, self._identity, exactly_once=self._plan.exactly_once, timeout=CALL_TIMEOUT)
-        )
-        self._closed = False
-
-    def _wait(self, seconds: float) -> None:
-        self._turned_at = self._clock()
-        if self._joined:
-            self._source.poll(1, seconds)  # everything is paused; this keeps the membership alive
-        else:
-            time.sleep(seconds)
+        self._group.forget()
+        self._link.connect()
+        self._group.may_commit = True
+        self._link.join(self._group)

@@ -198,21 +198,21 @@ class ConfluentSink:
         except Overdue as overdue:
             self._over = SinkFailed(str(overdue))
             raise self._over from None
-        except KafkaException as raised:
-            raise self._ended(raised.args[0], doing) from None
+        except (KafkaException, SystemError) as raised:
+            raise self._ended(_error(raised), doing) from None
 
     def _serve(self, timeout: float) -> None:
         """Let the callbacks speak, and raise what they say."""
         try:
             self._producer.poll(timeout)
-        except KafkaException as raised:  # once the producer is fenced
-            raise self._ended(raised.args[0], "send") from None
+        except (KafkaException, SystemError) as raised:  # once the producer is fenced
+            raise self._ended(_error(raised), "send") from None
         self._watch.check()
         if self._failed is not None:
             raise self._ended(*self._failed)
 
     def _ended(self, error: KafkaError, doing: str) -> Exception:
-        with contextlib.suppress(KafkaException):
+        with contextlib.suppress(KafkaException, SystemError):
             self._producer.poll(0)
         # A record that failed tells more than the call that failed with it, unless it only fell with the rest.
         if self._failed is not None and self._failed[0].code() not in _PURGED and error.code() not in _FENCED:
@@ -234,6 +234,16 @@ def _ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
     if code == KafkaError.MSG_SIZE_TOO_LARGE:
         return Refused(f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes ({error.str()})")
     return SinkFailed(f"cannot {doing}: {error.name()}: {error.str()}")
+
+
+def _error(raised: BaseException) -> KafkaError:
+    # A fatal error is set as the exception of a call before that call's callbacks run; Python then finds a callback
+    # that returned a result nevertheless, and raises SystemError with the true one behind it.
+    if isinstance(raised, KafkaException):
+        return raised.args[0]  # type: ignore[no-any-return]
+    if isinstance(raised.__cause__, KafkaException):
+        return raised.__cause__.args[0]  # type: ignore[no-any-return]
+    raise raised
 
 
 def _let_go(producer: Any) -> None:

@@ -18,6 +18,15 @@ from stream.broker.port import Identity, Listener, Records
 from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
 
 
+def forget_fetched_offsets(consumer: Any) -> None:
+    """Drop the answers to earlier questions for committed offsets. On the IO thread only.
+
+    The library keeps the answer to a question whose asker had run out of time, and gives it to the next asker, however
+    much was committed in between.
+    """
+    consumer._coordinator._offset_fetch_futures.clear()
+
+
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     """Translates the library's listener into ours."""
 
@@ -28,6 +37,7 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         if assigned:  # empty sets are common
+            forget_fetched_offsets(self._consumer)
             self._consumer.pause(*assigned)  # here: else this same poll delivers records
             self._tell(self._listener.assigned, assigned)
 
@@ -147,6 +157,7 @@ class KafkaPythonSource:
 
     def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
         clock = Clock(timeout)
+        self._consumer._net.run(forget_fetched_offsets, self._consumer)
         return self._ask(  # type: ignore[no-any-return]
             f"read the committed offsets of group {self._identity.group}",
             lambda: {p: self._consumer.committed(self._tp(p), timeout_ms=clock.milliseconds) for p in partitions},
