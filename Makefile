@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
+include docker/images.mk
+
+.DEFAULT_GOAL := demo
 .PHONY: demo test check clean
 
 demo: $(VENV)/.ready

