@@ -77,7 +77,9 @@ def test_a_prediction_put_back_and_made_again_is_the_same(model: Model) -> None:
     assert told([(cut(columns, 2, 5), first)]) == told([(cut(columns, 2, 5), second)])
 
 
-def test_a_refused_event_leaves_its_stream_as_if_it_had_never_come(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_event_leaves_its_stream_as_if_it_had_never_come(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Whatever number a network cannot take: here every result for -77 is turned into infinity.
     real = model.step
 
