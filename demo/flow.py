@@ -87,7 +87,7 @@ def _follow(what: str, feed: Feed, watch: Watch, service: Child, screen: Screen,
     def now() -> live.Flow:
         return live.Flow(what, watch.count - before, until - before, time.monotonic() - began, watch.gain)
 
-    with screen.live(lambda: now().words, lambda: live.picture(watch.lines(), now())) as tick:
+    with screen.live(lambda: now().words, lambda: live.picture(watch.lines(), now()), stays=before > 0) as tick:
         while not (feed.check() and watch.count >= until):
             service.check()
             tick()

@@ -69,6 +69,7 @@ def surprising(
         said = [shifted(column) for column in (stream.prediction, stream.lower, stream.upper)]
         candidates = np.flatnonzero(stream.scored & ~np.isnan(surprise))
         for place in candidates[np.argsort(surprise[candidates])[-most:]]:
-            figures = (float(column[place]) for column in said)
-            rows.append(Surprising(key, int(time[place]), float(stream.value[place]), *figures, float(surprise[place])))
+            predicted, lower, upper = (float(column[place]) for column in said)
+            actual, moment = float(stream.value[place]), int(time[place])
+            rows.append(Surprising(key, moment, actual, predicted, lower, upper, float(surprise[place])))
     return sorted(rows, key=lambda row: -row.surprise)[:most]

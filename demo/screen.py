@@ -34,10 +34,10 @@ class Screen:
 
     @contextmanager
     def live(
-        self, line: Callable[[], str], picture: Callable[[], RenderableType] | None = None
+        self, line: Callable[[], str], picture: Callable[[], RenderableType] | None = None, *, stays: bool = False
     ) -> Iterator[Callable[[], None]]:
         """Yields a function that is called often; now and then it shows the picture, or where there is no terminal the
-        line. The last picture stays."""
+        line. stays: the last picture."""
         last = time.monotonic()
         if not self.console.is_terminal:
 
@@ -50,7 +50,7 @@ class Screen:
             yield tell
             return
         draw = picture or (lambda: Text(f"  {line()}", style="dim"))
-        with Live(console=self.console, auto_refresh=False, transient=picture is None) as screen:
+        with Live(console=self.console, auto_refresh=False, transient=not stays) as screen:
 
             def refresh() -> None:
                 nonlocal last
