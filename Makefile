@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check clean
+.PHONY: demo test check bench-drain clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -29,6 +29,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "installing statecast and what it needs into $(VENV) (once; torch alone is several GB)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# Benchmarks are commands, never tests. Needs a quiet machine to mean anything.
+bench-drain: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.drain
 
 clean:
 	rm -rf $(VENV) demo-report
