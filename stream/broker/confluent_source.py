@@ -120,7 +120,9 @@ class ConfluentSource:
             if messages and max_records > 1:
                 messages += self._consumer.consume(max_records - 1, 0)
         if self._raised is not None:
-            raised, self._raised = self._raised, None
+            raised = self._raised
+            if not isinstance(raised, SlotTaken):
+                self._raised = None
             raise raised
         if self._watch.refusal is not None:
             self._watch.check()
@@ -137,9 +139,10 @@ class ConfluentSource:
                 continue
             code = error.code()
             if code in _FENCED or (code == KafkaError._FATAL and "nstance" in error.str()):
-                raise SlotTaken(
+                self._raised = SlotTaken(
                     f"another process runs as {self._identity.slot}; stop it, or give this one another --instance-id"
                 )
+                raise self._raised  # and from every later poll: librdkafka says it once
             if code in REFUSED:
                 raise fault(error, f"read topic {self._topic}")
             if code in _GROUP_REFUSED or error.fatal():

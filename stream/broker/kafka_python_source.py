@@ -4,55 +4,78 @@ Rebalance listeners run on the library's IO thread, and only while the loop's th
 There a blocking call of the consumer raises RuntimeError; pausing is fine.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import kafka.errors as kafka_errors
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
+from stream.broker import kafka_python_guards as guards
 from stream.broker.admin import Admin, remove_member
 from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.kafka_python_common import REFUSED, Clock, GroupOf, connected, fault, settings
 from stream.broker.port import Identity, Listener, Records
 from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
 
-
-def forget_fetched_offsets(consumer: Any) -> None:
-    """Drop the answers to earlier questions for committed offsets. On the IO thread only.
-
-    The library keeps the answer to a question whose asker had run out of time, and gives it to the next asker, however
-    much was committed in between.
-    """
-    consumer._coordinator._offset_fetch_futures.clear()
+_GROUP_REFUSED = (
+    kafka_errors.InvalidSessionTimeoutError,
+    kafka_errors.InconsistentGroupProtocolError,
+    kafka_errors.GroupMaxSizeReachedError,
+    kafka_errors.InvalidGroupIdError,
+)
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Translates the library's listener into ours."""
+    """Translates the library's listener into ours, and knows under which member id each partition came."""
 
     def __init__(self, consumer: Any, listener: Listener) -> None:
         self._consumer = consumer
         self._listener = listener
+        self._owned: dict[Any, str] = {}
         self.raised: BaseException | None = None
 
-    def on_partitions_assigned(self, assigned: Any) -> None:
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         if assigned:  # empty sets are common
-            forget_fetched_offsets(self._consumer)
+            guards.forget_fetched_offsets(self._consumer)
             self._consumer.pause(*assigned)  # here: else this same poll delivers records
+            self._owned.update(dict.fromkeys(assigned, guards.member_id(self._consumer)))
             self._tell(self._listener.assigned, assigned)
 
-    def on_partitions_revoked(self, revoked: Any) -> None:
-        if revoked:
-            self._tell(self._listener.revoked, revoked)
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        self._gone(self._listener.revoked, revoked)
 
-    def on_partitions_lost(self, lost: Any) -> None:
-        if lost:
-            self._tell(self._listener.lost, lost)
+    def on_partitions_lost(self, lost: Iterable[Any]) -> None:
+        self._gone(self._listener.lost, lost)
 
-    def _tell(self, what: Callable[[Sequence[int]], None], partitions: Any) -> None:
+    def _gone(self, tell: Callable[[Sequence[int]], None], partitions: Iterable[Any]) -> None:
+        known = [partition for partition in partitions if partition in self._owned]
+        if known:
+            self._tell(tell, known)
+        for partition in known:
+            del self._owned[partition]
+
+    def lost_unnoticed(self) -> set[Any]:
+        """Partitions that this member lost and got back without a word.
+
+        A member that is thrown out while it joins learns so from the answer to its join, and joins again under a new
+        id. Another may have worked on its partitions meanwhile, but the library sees none come or go, and stays where
+        it was. They are told as lost, and assigned anew.
+        """
+        now = guards.member_id(self._consumer)
+        if not now or all(then == now for then in self._owned.values()):
+            return set()
+        stale = {partition for partition, then in self._owned.items() if then != now}
+        back = stale & set(self._consumer.assignment())
+        self.on_partitions_lost(stale)
+        guards.start_over(self._consumer, back)
+        self.on_partitions_assigned(back)
+        return stale
+
+    def _tell(self, what: Callable[[Sequence[int]], None], partitions: Iterable[Any]) -> None:
         # The library would wrap the exception and go on rebalancing: poll raises it as it was.
         try:
-            what(sorted(tp.partition for tp in partitions))
+            what(sorted(partition.partition for partition in partitions))
         except BaseException as raised:
             self.raised = self.raised or raised
 
@@ -104,18 +127,25 @@ class KafkaPythonSource:
     def subscribe(self, listener: Listener) -> None:
         self._rebalance = _Rebalance(self._consumer, listener)
         self._consumer.subscribe([self._topic], listener=self._rebalance)
+        guards.refresh_metadata(self._consumer, 5.0)
 
     def poll(self, max_records: int, timeout: float) -> list[Records]:
+        guards.keep_finished_join(self._consumer)
         try:
             polled = self._consumer.poll(int(timeout * 1000), max_records)
         except kafka_errors.FencedInstanceIdError:
             raise self._slot_taken() from None
+        except _GROUP_REFUSED as error:
+            raise Refused(f"cannot join the group {self._identity.group}: {type(error).__name__}") from None
         except kafka_errors.KafkaError as error:
             self._raise_what_the_listener_raised()
             raise fault(error, f"read topic {self._topic}") from None
-        self._raise_what_the_listener_raised()
-        if self._fenced():
+        if guards.is_fenced(self._consumer):
             raise self._slot_taken()
+        if self._rebalance is not None:
+            for partition in self._rebalance.lost_unnoticed():
+                polled.pop(partition, None)
+        self._raise_what_the_listener_raised()
         return [
             Records(
                 tp.partition,
@@ -131,12 +161,6 @@ class KafkaPythonSource:
         if self._rebalance is not None and self._rebalance.raised is not None:
             raised, self._rebalance.raised = self._rebalance.raised, None
             raise raised
-
-    def _fenced(self) -> bool:
-        # The library notes a fenced static member in its heartbeat task, stops heartbeats, and tells nobody: poll would
-        # go on delivering. Stable without heartbeats, and not about to join again, is the mark it leaves.
-        coordinator = self._consumer._coordinator
-        return bool(coordinator.stable() and not coordinator._heartbeat_enabled and not coordinator.rejoining)
 
     def _slot_taken(self) -> SlotTaken:
         return SlotTaken(
@@ -157,7 +181,7 @@ class KafkaPythonSource:
 
     def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
         clock = Clock(timeout)
-        self._consumer._net.run(forget_fetched_offsets, self._consumer)
+        self._consumer._net.run(guards.forget_fetched_offsets, self._consumer)
         return self._ask(  # type: ignore[no-any-return]
             f"read the committed offsets of group {self._identity.group}",
             lambda: {p: self._consumer.committed(self._tp(p), timeout_ms=clock.milliseconds) for p in partitions},
@@ -186,9 +210,7 @@ class KafkaPythonSource:
             raise fault(error, doing) from None
 
     def position(self, partition: int) -> int | None:
-        # position() of the library would ask the broker where it does not know.
-        state = self._consumer._subscription.assignment.get(self._tp(partition))
-        return None if state is None or state.position is None else int(state.position.offset)
+        return guards.position(self._consumer, self._tp(partition))
 
     def commit(self, positions: Mapping[int, int], timeout: float) -> None:
         if not positions:
