@@ -22,6 +22,8 @@ SEEN_LIMIT = 10.0  # of what the LSTM sees, in scales
 WIDTH_LIMIT = 10.0  # of the exponent that makes a quantile's width
 PRIOR_WEIGHT = 2.0  # changes that the prior scale is worth on a stream's first event
 SURPRISE_LIMIT = 300.0
+REGRET_LIMIT = 2.0**17  # events after which an expert's losses stand still, so that a small one still counts
+DOUBT_LIMIT = 20.0  # of what an expert's losses can say against it: one in e**20, from where it can come back
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -39,6 +41,7 @@ class Config:
     layers: int = 1
     scaling: Scaling = "stream"
     lags: tuple[int, ...] = ()
+    experts: int = 1  # linear paths to choose from, by each stream's own record of them; more than one needs lags
 
     def __post_init__(self) -> None:
         if not self.features or not self.targets or not set(self.targets) <= set(self.features):
@@ -47,6 +50,9 @@ class Config:
             raise ValueError(f"hidden {self.hidden} and layers {self.layers} must be at least 1")
         if list(self.lags) != sorted(set(self.lags)) or (self.lags and self.lags[0] < 1):
             raise ValueError(f"lags {self.lags} must be ascending whole numbers from 1 on")
+
+        if self.experts < 1 or (self.experts > 1 and not self.back):
+            raise ValueError(f"experts {self.experts} must be at least 1, and 1 without lags above 1")
 
     @property
     def history(self) -> int:
@@ -82,6 +88,8 @@ class Config:
         shapes["history"] = (self.history, len(self.features))
         if self.back:
             shapes["age"] = (len(self.features),)
+        if self.experts > 1:
+            shapes["losses"] = (len(self.targets), self.experts)
         if self.scaling == "stream":
             shapes["sums"] = (len(SUMS), len(self.features))
         return tuple(StateTensor(name, f"{name}_next", shape) for name, shape in shapes.items())
@@ -97,7 +105,10 @@ class Config:
         shapes["head.weight"] = (targets * HEAD_WIDTH, self.hidden)
         shapes["head.bias"] = (targets * HEAD_WIDTH,)
         if self.lags:
-            shapes["linear.weight"] = (targets, self.linear_width)
+            shapes["linear.weight"] = (targets * self.experts, self.linear_width)
+        if self.experts > 1:
+            shapes["gate.weight"] = (targets * self.experts, self.hidden)
+            shapes["gate.bias"] = (targets * self.experts,)
         shapes["stretch"] = (targets, HEAD_WIDTH - 1)  # of the widths, > 0, from calibration
         shapes["tail"] = (targets, 2)  # surprise per outer width beyond the outer quantiles, above and below, > 0
         if self.scaling == "fixed":

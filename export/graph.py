@@ -7,7 +7,7 @@ only operators that `parity` has on its list, sums over time only as left folds 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
-from export import head, scaling
+from export import experts, head, scaling
 from export.config import COUNT_LIMIT, LEVELS, LINEAR_LIMIT, SEEN_LIMIT, Config, Weights
 from export.nodes import Pen
 from export.scaling import Events, Scale, fold
@@ -32,7 +32,11 @@ def build(config: Config, weights: Weights) -> ModelProto:
 
     unit, base, values = (of_targets(pen, config, name) for name in (scale.change, events.last, events.filled))
     if config.lags:
-        base = pen.op("Add", base, pen.op("Mul", linear(pen, config, weights, level, way, scale), unit))
+        advice = linear(pen, config, weights, level, way, scale)
+        if config.experts > 1:
+            trust = experts.record(pen, config, unit, base, values, advice)
+            advice = experts.mix(pen, config, weights, hidden, trust, advice)
+        base = pen.op("Add", base, pen.op("Mul", advice, unit))
     median, widths = head.predict(pen, config, weights, hidden, base, unit)
     head.surprise(pen, weights, values, median, widths, unit, constant=config.scaling == "fixed")
     return _model(config, pen)
@@ -54,7 +58,7 @@ def lags(pen: Pen, config: Config, events: Events, scale: Scale) -> str:
 
     before = pen.op("Unsqueeze", "age", pen.ints(0))
     known = pen.op("Min", pen.op("Add", before, pen.cast(events.number, TensorProto.FLOAT)), pen.floats(1.0))
-    age = pen.op("Min", fold(pen, before, known), pen.floats(COUNT_LIMIT))
+    age = pen.op("Min", fold(pen, before, known), pen.floats(COUNT_LIMIT), out="age_around")
     pen.op("Squeeze", pen.cut(age, -1, None), pen.ints(0), out="age_next")
     axis = pen.ints(2)
     old = pen.op(
@@ -82,7 +86,7 @@ def seen(pen: Pen, config: Config, level: str, way: str, scale: Scale) -> str:
 
 
 def linear(pen: Pen, config: Config, weights: Weights, level: str, way: str, scale: Scale) -> str:
-    """The linear path from the newest value to the prediction, in scales, around: [time + 1, batch, targets]."""
+    """What each linear path says of the next change, in scales, around: [time + 1, batch, targets * experts]."""
     level = pen.clip(pen.op("Div", level, scale.change), LINEAR_LIMIT)
     parts = pen.op("Concat", way, level, axis=-1) if config.back else level
     return pen.op("MatMul", parts, pen.floats(weights["linear.weight"].T))

@@ -31,7 +31,19 @@ ALLOWED = frozenset(
     (
         *("Abs", "Add", "Cast", "Clip", "Div", "Exp", "Greater", "GreaterOrEqual", "Less", "Max", "Min", "Mul", "Sub"),
         *("Concat", "Gather", "GatherElements", "Range", "Reshape", "ScatterElements", "Shape", "Slice", "Split"),
-        *("ArgMax", "CumSum", "LSTM", "MatMul", "ReduceMax", "Squeeze", "Transpose", "Unsqueeze", "Where"),
+        *(
+            "ArgMax",
+            "CumSum",
+            "LSTM",
+            "MatMul",
+            "ReduceMax",
+            "ReduceMin",
+            "Softmax",
+            "Squeeze",
+            "Transpose",
+            "Unsqueeze",
+            "Where",
+        ),
     )
 )
 

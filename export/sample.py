@@ -33,6 +33,7 @@ def random_model(
     layers: int = 1,
     scaling: Scaling = "fixed",
     lags: Sequence[int] = (),
+    experts: int = 1,
     seed: int = 0,
 ) -> Signature:
     """Write a model file with random weights; gives its signature.
@@ -42,7 +43,7 @@ def random_model(
     if isinstance(features, int):
         features = ("value",) if features == 1 else tuple(f"f{i}" for i in range(features))
     names = tuple(features)
-    config = Config(names, names, hidden, layers, scaling, tuple(lags))
+    config = Config(names, names, hidden, layers, scaling, tuple(lags), experts)
     model = build(config, random_weights(config, seed))
     signature = sign(config)
     save(model, signature, path)

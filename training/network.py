@@ -6,14 +6,17 @@ training then runs the LSTM and the head only. `forward` is the whole step, for 
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from export.config import (
     COUNT_LIMIT,
+    DOUBT_LIMIT,
     HEAD_WIDTH,
     LINEAR_LIMIT,
     PRIOR_WEIGHT,
+    REGRET_LIMIT,
     SEEN_LIMIT,
     SURPRISE_LIMIT,
     VALUE_LIMIT,
@@ -35,7 +38,8 @@ class Around:
     linear: Tensor | None  # around, [.., linear_width]: what the linear path sees, in scales
     spread: Tensor
     seen: Tensor  # [T, batch, input_width]: what the LSTM sees
-    state: State  # the next state, but for h and c
+    age: Tensor | None  # around: events since the first value
+    state: State  # the next state, but for h, c and losses
 
 
 class Network(nn.Module):
@@ -55,7 +59,9 @@ class Network(nn.Module):
         self.lstm = nn.LSTM(config.input_width, config.hidden, config.layers)
         self.head = nn.Linear(config.hidden, targets * HEAD_WIDTH)
         if config.lags:
-            self.linear = nn.Linear(config.linear_width, targets, bias=False)
+            self.linear = nn.Linear(config.linear_width, targets * config.experts, bias=False)
+        if config.experts > 1:
+            self.gate = nn.Linear(config.hidden, targets * config.experts)
         for name, shape in config.shapes().items():
             if "." not in name:
                 self.register_buffer(name, torch.ones(shape))
@@ -91,7 +97,7 @@ class Network(nn.Module):
             whole = torch.cat([history, filled])
             following["history"] = whole[-config.history :].transpose(0, 1)
             begun = torch.clip(state["age"] + mask.cumsum(0), max=1.0)
-            age = torch.cat([state["age"][None], begun]).cumsum(0).clip(max=COUNT_LIMIT)
+            age = _fold(state["age"], begun).clip(max=COUNT_LIMIT)
             following["age"] = age[-1]
             start = config.history
             parts = [whole[start - lag : start - lag + len(last)] for lag in config.back]
@@ -100,23 +106,44 @@ class Network(nn.Module):
                 for lag, part in zip(config.back, parts, strict=True)
             ]
         else:
+            age = None
             following["history"] = last[-1:].transpose(0, 1)
             way = []
         linear = torch.cat([*way, (level / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT)], -1) if config.lags else None
         past = [part[1:] for part in way] or [(last[1:] - last[:-1]) / unit[1:]]
         seen = torch.cat([(level / spread)[1:], mask, *past], -1).clip(-SEEN_LIMIT, SEEN_LIMIT)
-        return Around(last, unit, linear, spread, seen, following)
+        return Around(last, unit, linear, spread, seen, age, following)
 
     def predict(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """From the LSTM's state [..., hidden]: correction [..., targets, 1] and widths [..., targets, 4], in scales."""
         raw = self.head(hidden).unflatten(-1, (len(self.config.targets), HEAD_WIDTH))
         return raw[..., :1], raw[..., 1:].clip(-WIDTH_LIMIT, WIDTH_LIMIT).exp()
 
-    def base(self, around: Around) -> tuple[Tensor, Tensor]:
-        """Linear path's prediction and scale of the targets, around: [T + 1, batch, targets]."""
+    def advice(self, linear: Tensor) -> Tensor:
+        """What each expert says of the next change, in scales: [..., targets, experts]."""
+        said: Tensor = self.linear(linear)
+        return self._per_expert(said)
+
+    def mix(self, hidden: Tensor, advice: Tensor, losses: Tensor | None) -> Tensor:
+        """The experts' advice as one, [..., targets]; losses [..., targets, experts]."""
+        if losses is None:
+            return advice[..., 0]
+        trust = (losses.amin(-1, keepdim=True) - losses).clip(min=-DOUBT_LIMIT)
+        share = torch.softmax(self._per_expert(self.gate(hidden)) + trust, -1)
+        return (share * advice).sum(-1)
+
+    def _per_expert(self, tensor: Tensor) -> Tensor:
+        return tensor.reshape(*tensor.shape[:-1], len(self.config.targets), self.config.experts)
+
+    def losses(self, around: Around, advice: Tensor, mask: Tensor, before: Tensor) -> Tensor:
+        """Sums of each expert's errors, around; mask [T, batch, features], before [batch, targets, experts]."""
+        assert around.age is not None
         columns = list(self.config.target_columns)
-        base, unit = around.last[..., columns], around.unit[..., columns]
-        return (base if around.linear is None else base + self.linear(around.linear) * unit), unit
+        last, unit = around.last[..., columns], around.unit[:-1, :, columns]
+        moved = ((last[1:] - last[:-1]) / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT)
+        counted = (mask * (around.age[:-1] < REGRET_LIMIT))[..., columns]
+        error = (moved[..., None] - advice[:-1]).abs().clip(max=SEEN_LIMIT) * counted[..., None]
+        return _fold(before, error.detach())
 
     def forward(self, x: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As the model file: quantiles [T, batch, targets, levels], surprise [T, batch, targets], the next state."""
@@ -128,10 +155,16 @@ class Network(nn.Module):
         following |= {f"c{i}": next_c[i] for i in range(len(h))}
         correction, widths = self.predict(torch.cat([h[-1:], y]))
         widths = widths * self.stretch
-        base, unit = (part[..., None] for part in self.base(around))
-        median = base + correction * unit
-        quantiles = median + widths @ torch.from_numpy(OFFSETS) * unit
         columns = list(config.target_columns)
+        base, unit = around.last[..., columns], around.unit[..., columns, None]
+        if around.linear is not None:
+            advice = self.advice(around.linear)
+            losses = self.losses(around, advice, mask, state["losses"]) if config.experts > 1 else None
+            if losses is not None:
+                following["losses"] = losses[-1]
+            base = base + self.mix(torch.cat([h[-1:], y]), advice, losses) * unit[..., 0]
+        median = base[..., None] + correction * unit
+        quantiles = median + widths @ torch.from_numpy(OFFSETS) * unit
         if config.scaling == "fixed":
             quantiles = quantiles + self.center[columns][:, None]
         values = around.last[1:, :, columns]
@@ -152,19 +185,24 @@ class Network(nn.Module):
         count_in, anchor_in, total_in, spread_in, change_in = sums.transpose(0, 1)
         first = values.gather(0, mask.argmax(0, keepdim=True))[0]
         anchor = torch.where(count_in > 0, anchor_in, first)
-        count = torch.cat([count_in[None], mask]).cumsum(0).clip(max=COUNT_LIMIT)
+        count = _fold(count_in, mask).clip(max=COUNT_LIMIT)
         running = mask * (count[:-1] < COUNT_LIMIT)
         again = running * count[:-1].clip(max=1.0)
-        total = torch.cat([total_in[None], running * (values - anchor)]).cumsum(0)
+        total = _fold(total_in, running * (values - anchor))
         known = anchor * count.clip(max=1.0)
         mean = known + total / count.clip(min=1.0)
-        spread = torch.cat([spread_in[None], again * (last[1:] - mean[:-1]).abs()]).cumsum(0)
-        change = torch.cat([change_in[None], again * (last[1:] - last[:-1]).abs()]).cumsum(0)
+        spread = _fold(spread_in, again * (last[1:] - mean[:-1]).abs())
+        change = _fold(change_in, again * (last[1:] - last[:-1]).abs())
         changes = (count - 1).clip(min=0.0)
         weight = PRIOR_WEIGHT / (changes + 1)
         prior = (known.abs() * self.prior[0] + self.prior[1]) * weight
         following = torch.stack([count[-1], anchor, total[-1], spread[-1], change[-1]], 1)
         return mean, (spread + prior) / (changes + weight), (change + prior) / (changes + weight), following
+
+
+def _fold(before: Tensor, increments: Tensor) -> Tensor:
+    """Running sums around each event, one after another in float32 as the graph's CumSum; torch's adds in float64."""
+    return torch.from_numpy(np.add.accumulate(torch.cat([before[None], increments]).numpy(), axis=0))
 
 
 def _fill(values: Tensor, mask: Tensor, before: Tensor) -> Tensor:
