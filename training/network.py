@@ -124,12 +124,11 @@ class Network(nn.Module):
         said: Tensor = self.linear(linear)
         return self._per_expert(said)
 
-    def mix(self, hidden: Tensor, advice: Tensor, losses: Tensor | None) -> Tensor:
-        """The experts' advice as one, [..., targets]; losses [..., targets, experts]."""
-        if losses is None:
+    def mix(self, hidden: Tensor, advice: Tensor, doubt: Tensor | None) -> Tensor:
+        """The experts' advice as one, [..., targets]; doubt [..., targets, experts] of each expert, or None for one."""
+        if doubt is None:
             return advice[..., 0]
-        trust = (losses.amin(-1, keepdim=True) - losses).clip(min=-DOUBT_LIMIT)
-        share = torch.softmax(self._per_expert(self.gate(hidden)) + trust, -1)
+        share = torch.softmax(self._per_expert(self.gate(hidden)) + doubt, -1)
         return (share * advice).sum(-1)
 
     def _per_expert(self, tensor: Tensor) -> Tensor:
@@ -159,10 +158,11 @@ class Network(nn.Module):
         base, unit = around.last[..., columns], around.unit[..., columns, None]
         if around.linear is not None:
             advice = self.advice(around.linear)
-            losses = self.losses(around, advice, mask, state["losses"]) if config.experts > 1 else None
-            if losses is not None:
-                following["losses"] = losses[-1]
-            base = base + self.mix(torch.cat([h[-1:], y]), advice, losses) * unit[..., 0]
+            against = None
+            if config.experts > 1:
+                losses = self.losses(around, advice, mask, state["losses"])
+                following["losses"], against = losses[-1], doubt(losses)
+            base = base + self.mix(torch.cat([h[-1:], y]), advice, against) * unit[..., 0]
         median = base[..., None] + correction * unit
         quantiles = median + widths @ torch.from_numpy(OFFSETS) * unit
         if config.scaling == "fixed":
@@ -198,6 +198,11 @@ class Network(nn.Module):
         prior = (known.abs() * self.prior[0] + self.prior[1]) * weight
         following = torch.stack([count[-1], anchor, total[-1], spread[-1], change[-1]], 1)
         return mean, (spread + prior) / (changes + weight), (change + prior) / (changes + weight), following
+
+
+def doubt(losses: Tensor) -> Tensor:
+    """What losses say against each expert, 0 for the best one."""
+    return (losses.amin(-1, keepdim=True) - losses).clip(min=-DOUBT_LIMIT)
 
 
 def _fold(before: Tensor, increments: Tensor) -> Tensor:

@@ -1,0 +1,154 @@
+"""From events to what the network is trained on: constants of scaling, lags, and each stream's tensors before the LSTM.
+
+All that is fitted here sees the training part only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export.config import LINEAR_LIMIT, REGRET_LIMIT, SEEN_LIMIT, VALUE_LIMIT, Config, Weights
+from training.data import Events
+from training.network import Network
+from training.splits import TRAIN, VALID, Split
+
+DAILY, WEEKLY = tuple(range(1, 25)), (168,)
+MODEST = 4  # a lag is used where the median stream's training part is this many times as long
+
+
+@dataclass
+class Stream:
+    """One stream of N + 1 events: N evaluations, each after an event, that predict the next one."""
+
+    front: Tensor  # [N, 2 * features] level in spreads, and mask: what the LSTM sees first
+    way: Tensor  # [N, (input_width - 2) * features] the way to each lag, or the last change, in scales
+    level: Tensor  # [N, features] distance from the mean, in scales; the linear paths see it with the way to each lag
+    young: Tensor  # [N, targets] 1 while the experts' losses are counted
+    unit: Tensor  # [N, targets] the scale
+    change: Tensor  # [N, targets] to the next event, in scales
+    weight: Tensor  # [N, targets] 1 where the next value is there
+    trained: int  # evaluations whose next event is in the training part: they come first
+    known: int  # those and the ones of the validation part
+    doubt: Tensor  # [N, targets, experts] of each expert by its losses so far; follows their weights
+
+    def seen(self) -> Tensor:
+        """[N, input_width]: what the LSTM sees."""
+        return torch.cat([self.front, self.way.clip(-SEEN_LIMIT, SEEN_LIMIT)], -1)
+
+    def linear(self) -> Tensor:
+        """[N, linear_width]: what the linear paths see."""
+        return torch.cat([self.way, self.level], -1)
+
+
+def forward_filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[T, features] with the newest value there was in place of a missing one; NaN before the first."""
+    valid = np.isfinite(values)
+    index = np.maximum.accumulate(np.where(valid, np.arange(len(values))[:, None], 0), axis=0)
+    return np.take_along_axis(values, index, axis=0)
+
+
+def mean_changes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[features]: the mean absolute change from the newest value to each one that is there; NaN where there is none.
+
+    It is the one-step naive error, the scale of MASE (Hyndman and Koehler 2006).
+    """
+    filled = forward_filled(values)
+    there = np.isfinite(values[1:]) & np.isfinite(filled[:-1])
+    change = np.where(there, np.abs(filled[1:] - filled[:-1]), 0).sum(0)
+    return np.where(there.any(0), change / np.maximum(there.sum(0), 1), np.nan)
+
+
+def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The wanted lags, or 1 to 24 and 168 as far as the median stream's training part is long enough.
+
+    Lag 1 alone says nothing that the network does not know, and is no lag.
+    """
+    if wanted is not None:
+        return tuple(sorted(set(wanted))) if max(wanted, default=1) > 1 else ()
+    counts = np.bincount(events.stream[split.part(events.time) == TRAIN], minlength=len(events.keys))
+    length = float(np.median(counts[counts > 0]))
+    lags = tuple(lag for lag in (*DAILY, *WEEKLY) if lag * MODEST <= length)
+    return lags if len(lags) > 1 else ()
+
+
+def constants(events: Events, split: Split, config: Config) -> Weights:
+    """The weights that are not learned but measured on the training part: centre, spread and scale, or the prior."""
+    trained = split.part(events.time) == TRAIN
+    streams = [events.values[index[trained[index]]] for index in events.per_stream()]
+    streams = [np.clip(values, -VALUE_LIMIT, VALUE_LIMIT) for values in streams if len(values)]
+    changes = np.array([mean_changes(values) for values in streams])  # [streams, features]
+    if config.scaling == "fixed":
+        pooled = np.concatenate(streams)
+        center = _or(np.nanmedian, pooled, 0.0)
+        spread = np.maximum(_or(np.nanmean, np.abs(pooled - center), 1.0), 1e-9)
+        scale = _or(np.nanmean, changes, 1.0)
+        scale = np.where(scale > 0, scale, spread)
+        found = {"center": center, "spread": spread, "scale": scale}
+    else:
+        found = {"prior": np.stack([_prior(streams, changes, i) for i in range(changes.shape[1])], axis=1)}
+    return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+
+def _or(measure: object, array: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:
+    """nanmean or nanmedian over the first axis, or a constant where a feature has no value at all."""
+    there = np.isfinite(array).any(0)
+    filled = np.where(there, array, otherwise)
+    result: NDArray[np.float64] = measure(filled, axis=0)  # type: ignore[operator]
+    return result
+
+
+def _prior(streams: list[NDArray[np.float64]], changes: NDArray[np.float64], feature: int) -> tuple[float, float]:
+    """(a, b): a stream's scale is a * |first value| + b. Least absolute distance of the logarithms, over a grid."""
+    firsts = [values[np.isfinite(values[:, feature]), feature][:1] for values in streams]
+    known = [
+        (abs(first[0]), change)
+        for first, change in zip(firsts, changes[:, feature], strict=True)
+        if len(first) and change > 0
+    ]
+    if not known:
+        return 0.01, 1e-3
+    first, change = np.array(known).T
+    floor = max(float(np.median(change)) * 1e-3, 1e-12)
+    grid = [(0.0, float(np.exp(np.median(np.log(change)))))]
+    grid += [(a, b) for a in 10.0 ** np.arange(-6, 1.01, 0.25) for b in floor * 10.0 ** np.arange(0, 5.01, 0.5)]
+    costs = [np.abs(np.log(a * first + b) - np.log(change)).mean() for a, b in grid]
+    a, b = grid[int(np.argmin(costs))]
+    return float(a), max(float(b), 1e-12)
+
+
+def prepare(events: Events, split: Split, network: Network) -> list[Stream]:
+    """Each stream's tensors, in the order of the keys; one of a single event is empty but keeps its place."""
+    columns = list(network.config.target_columns)
+    features = len(events.features)
+    config = network.config
+    streams = []
+    part = torch.from_numpy(split.part(events.time))
+    for index in events.per_stream():
+        values = np.clip(events.values[index], -VALUE_LIMIT, VALUE_LIMIT)
+        mask = torch.from_numpy(np.isfinite(values).astype(np.float32))[:, None]
+        x = torch.from_numpy(np.nan_to_num(values).astype(np.float32))[:, None]
+        with torch.no_grad():
+            around = network.around(x, mask, network.cold(1))
+        last, unit = around.last[1:, 0, columns], around.unit[1:-1, 0, columns]
+        young = torch.zeros_like(unit) if around.age is None else (around.age[1:-1, 0, columns] < REGRET_LIMIT).float()
+        seen = around.seen[:-1, 0]
+        linear = around.linear[1:-1, 0] if around.linear is not None else torch.zeros(len(seen), 0)
+        counts = torch.bincount(part[torch.from_numpy(index[1:])].int(), minlength=3).tolist()
+        streams.append(
+            Stream(
+                front=seen[:, : 2 * features].clone(),
+                way=(linear[:, :-features] if config.back else seen[:, 2 * features :]).clone(),
+                level=linear[:, -features:].clone() if config.lags else linear,
+                young=young,
+                unit=unit.clone(),
+                change=((last[1:] - last[:-1]) / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT),
+                weight=mask[1:, 0, columns],
+                trained=counts[TRAIN],
+                known=counts[TRAIN] + counts[VALID],
+                doubt=torch.zeros(len(seen), len(columns), config.experts),
+            )
+        )
+    return streams
