@@ -57,7 +57,8 @@ def command(name: str, flags: Callable[[], Iterable[Flag]], run: Callable[..., N
         )
 
     def wrapper(**given: Any) -> None:
-        run(**{name: value for name, value in given.items() if value is not None and value != []})
+        told = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        run(**{name: value for name, value in told.items() if value is not None and value != ()})
 
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -78,6 +79,8 @@ def _metavar(declared: Any) -> str:
         [a for a in get_args(declared) if a is not type(None)] if get_origin(declared) is not Literal else [declared]
     )
     first = parts[0] if parts else declared
+    if get_origin(first) in (list, tuple):
+        return _metavar(get_args(first)[0])
     if get_origin(first) is Literal:
         return "|".join(get_args(first))
     return {int: "N", float: "NUMBER", Path: "PATH"}.get(first, "TEXT")
@@ -88,7 +91,8 @@ def declared(options: Any) -> list[Flag]:
     flags = []
     for f in fields(options):
         shown = "required" if f.default is MISSING and f.default_factory is MISSING else f.default
-        shown = f.metadata.get("shown", "off" if shown is None else shown)
+        shown = " ".join(map(str, shown)) if isinstance(shown, tuple) else "off" if shown is None else shown
+        shown = f.metadata.get("shown", shown)
         flag = f.metadata.get("flag", f.name.replace("_", "-"))
         flags.append(Flag(f.name, flag, f.metadata["help"], f.type, str(shown)))
     return flags
@@ -128,6 +132,39 @@ def _loadtest_flags() -> list[Flag]:
 
 
 command("loadtest", _loadtest_flags, loadtest)
+
+
+def train(data: tuple[Path, ...], **given: Any) -> None:
+    """Fit a model to files, score it against baselines, and export it to OUT/model.onnx."""
+    from training.options import TrainOptions
+    from training.run import train
+
+    train(data, TrainOptions(**given))
+
+
+def _train_flags() -> list[Flag]:
+    from training.options import TrainOptions
+
+    return declared(TrainOptions)
+
+
+command(
+    "train",
+    _train_flags,
+    train,
+    data=Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet, one row for each event")],
+)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder that `statecast train` wrote")],
+    out: Annotated[Path, typer.Option("--out", help="the model file to write")] = Path("model.onnx"),
+) -> None:
+    """Build a run's model file again, and check that it says what the trained network says."""
+    from training.run import export_run
+
+    export_run(run, out)
 
 
 @app.command()

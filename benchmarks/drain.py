@@ -1,7 +1,7 @@
 """How fast the service drains a preloaded topic: `make bench-drain`.
 
-500 000 JSON events of 20 000 streams lie in 4 partitions; `statecast serve --until-end` works them off beside the broker
-on the same machine, several times with each client. The service itself tells events a second and processor time per
+500 000 JSON events of 20 000 streams lie in 4 partitions; `statecast serve --until-end` works them off beside the
+broker on the same machine, several times with each client. The service tells events a second and processor time per
 event (user and system of its whole process), from its first batch to its last commit, start-up excluded. Every output
 is then held against the offline reference.
 """
