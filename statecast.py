@@ -229,7 +229,7 @@ def main() -> None:
     """
     try:
         # Without click's own error handling, what a typer.Exit carries is returned.
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="statecast", standalone_mode=False) or 0)
     except KeyboardInterrupt:
         sys.exit(130)
     except typer.Abort:

@@ -44,7 +44,6 @@ def result(events: Events) -> Result:
         rate=1000.0,
         latencies=random.gamma(4, 15, 1800),
         curve=[Learned(float(s), 1 / s, 1.1 / s) for s in range(1, 9)],
-        curve_unit="loss",
         surprising=judge.surprising(events, tracks, streams),
         boundaries=boundaries,
         facts={"machine": "one with <two> cores"},

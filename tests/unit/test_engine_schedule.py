@@ -36,7 +36,7 @@ def test_a_stream_starts_cold_exactly_after_its_reset(batch: list[tuple[int, boo
     for rectangle in plan.rectangles:
         for column, slot in enumerate(rectangle.slots):
             first = rectangle.events[0, column]
-            before = np.flatnonzero((slots[:first] == slot))
+            before = np.flatnonzero(slots[:first] == slot)
             assert rectangle.cold == (reset[before].any() if len(before) else False)
             inside = np.arange(first, rectangle.events[-1, column])
             assert not reset[inside][slots[inside] == slot].any()

@@ -1,8 +1,5 @@
 """Streams are stepped: same bits however the events are batched, refusals harm nobody, resets are cold starts."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,10 +13,10 @@ from export.sample import random_model
 
 
 @pytest.fixture(scope="module", params=["fixed", "stream"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     random_model(path, hidden=8, scaling=request.param, lags=(1, 2, 5))
-    yield Model(path)
+    return Model(path)
 
 
 def events(streams: list[int], values: list[float | None], reset: list[bool] | None = None) -> Columns:
