@@ -88,13 +88,13 @@ def _modesty(x: Array, y: Array) -> Array:
 def _solve(moments: Moments, towards: Array) -> Array:
     """Ridge regression, shrunk towards other coefficients."""
     ridge = RIDGE * moments.rows + GENERAL
-    result: Array = np.linalg.solve(moments.xx + ridge * np.eye(len(towards)), moments.xy + ridge * towards)
-    return result
+    penalised = moments.xx + ridge * np.eye(len(towards))
+    return np.asarray(np.linalg.solve(penalised, moments.xy + ridge * towards), np.float64)
 
 
 def _cluster(streams: list[Moments], common: Array, experts: int) -> list[Array]:
     """Experts from the streams' moments; each new one starts from the stream that is served worst so far."""
-    own = [_solve(moments, common) for moments in streams]
+    own: list[Array] = [_solve(moments, common) for moments in streams]
     best = np.array([moments.cost(w) for moments, w in zip(streams, own, strict=True)])
     found = [common]
     while len(found) < experts:

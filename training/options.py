@@ -40,7 +40,7 @@ class TrainOptions:
     experts: int = field(
         default=8, metadata=_help("linear paths that each stream chooses from (at most one per stream)")
     )
-    epochs: int = field(default=24, metadata=_help("passes over the training part, at most"))
+    epochs: int = field(default=40, metadata=_help("passes over the training part, at most"))
     patience: int = field(default=6, metadata=_help("passes without a better validation score before training ends"))
     max_seconds: float = field(
         default=300.0, metadata=_help("training ends with the best weights so far after this many seconds")

@@ -119,7 +119,7 @@ def initialise(network: Network) -> None:
             if "bias_ih" in name:
                 nn.init.ones_(weight.data[hidden : 2 * hidden])
         elif "weight_hh" in name:
-            for gate in torch.split(weight.data, hidden):  # type: ignore[no-untyped-call]
+            for gate in torch.split(weight.data, hidden):
                 nn.init.orthogonal_(gate)
         else:
             nn.init.xavier_uniform_(weight)

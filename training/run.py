@@ -1,0 +1,215 @@
+"""From files to a run's folder: the one entry of training. The command line only calls what stands here.
+
+RUN/ holds model.onnx, weights.safetensors and config.json (from which the file can be built again), metrics.json,
+metrics.jsonl (one line per epoch), card.md and curves.svg, curves.png.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+
+from export import parity
+from export.config import Config, Weights
+from export.file import save, sign, write
+from export.graph import build
+from export.signature import Signature, Training
+from training import card, checkpoint, experts, prepare, trainer
+from training.calibrate import calibrate
+from training.checkpoint import Checkpoint
+from training.data import Events, read_events
+from training.errors import DataError, TrainingError, TrainingStopped
+from training.evaluate import Scores, evaluate
+from training.network import Network
+from training.options import TrainOptions
+from training.splits import TRAIN, Split, split
+
+MODEL = "model.onnx"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left."""
+
+    folder: Path
+    model: Path
+    signature: Signature
+    metrics: Scores  # as metrics.json
+    verdict: str
+
+
+def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Progress = lambda _: None) -> RunResult:
+    """Read, train, calibrate, export, check parity, score, write the card.
+
+    report is called once an epoch with epoch, epochs, seconds, train_loss, valid_loss, best_epoch, events_per_second
+    and learning_rate. Raises TrainingError and its kind; parity.ParityError where the exported file is not faithful.
+    """
+    options.check()
+    began = time.monotonic()
+    events = read_events(data, options.key, options.value, options.time)
+    parts = split(events, options.train_share, options.valid_share)
+    folder = _folder(options.out)
+    read = time.monotonic()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    network = _network(events, parts, options)
+    streams = prepare.prepare(events, parts, network)
+    trainer.initialise(network)
+    _fit_experts(network, streams, options.seed)
+    trainer.record(network, streams)
+    history: list[dict[str, float | int | str]] = []
+    (folder / "metrics.jsonl").write_bytes(b"")
+
+    def keep(row: dict[str, float | int | str]) -> None:
+        history.append(row)
+        with (folder / "metrics.jsonl").open("ab") as lines:
+            lines.write(msgspec.json.encode(row) + b"\n")
+        report(row)
+
+    outcome = trainer.train(network, streams, options, keep)
+    weights = network.weights() | calibrate(network, streams)
+    trained = time.monotonic()
+
+    point = Checkpoint(
+        features=network.config.features,
+        targets=network.config.targets,
+        hidden=network.config.hidden,
+        layers=network.config.layers,
+        scaling=network.config.scaling,
+        lags=network.config.lags,
+        experts=network.config.experts,
+        training=_window(events, parts),
+        metrics={},
+        options={name: str(v) if isinstance(v, Path) else v for name, v in asdict(options).items()},
+    )
+    _export(point, weights, folder / MODEL)
+    exported = time.monotonic()
+    scores = evaluate(folder / MODEL, events, parts, options.ar_order)
+    point.metrics = _summary(scores)
+    checkpoint.save(folder, point, weights)
+    signature = _export(point, weights, folder / MODEL)
+    done = time.monotonic()
+
+    metrics: Scores = {
+        **scores,
+        "split": {"valid_from": parts.valid, "test_from": parts.test},
+        "training": asdict(outcome),
+        "parity": signature.parity,
+        "seconds": {
+            "read": read - began,
+            "train": trained - read,
+            "export": exported - trained,
+            "score": done - exported,
+            "all": done - began,
+        },
+    }
+    write(folder / "metrics.json", msgspec.json.format(msgspec.json.encode(metrics), indent=2))
+    card.curves(history, folder)
+    write(folder / "card.md", card.markdown(point, scores, metrics, folder.resolve().name).encode())
+    return RunResult(folder, folder / MODEL, signature, metrics, card.verdict(scores))
+
+
+def export_run(run: Path | str, out: Path | str) -> Signature:
+    """Build a run's model file again from its weights, and check it.
+
+    Raises TrainingError where the folder holds no run or the file cannot be written, parity.ParityError where the
+    file is not faithful.
+    """
+    point, weights = checkpoint.load(Path(run))
+    try:
+        return _export(point, weights, Path(out))
+    except OSError as error:
+        raise TrainingError(f"--out {out}: cannot be written ({error.strerror}); give another path") from None
+
+
+def _export(point: Checkpoint, weights: Weights, path: Path) -> Signature:
+    model = build(point.config, weights)
+    worst = parity.check(model, point.config, weights, reference(point.config, weights))
+    signature = sign(
+        point.config, training=point.training, metrics=point.metrics, parity=worst, package=f"statecast {_version()}"
+    )
+    save(model, signature, path)
+    return signature
+
+
+def reference(config: Config, weights: Weights) -> parity.Step:
+    """The PyTorch module as parity wants it: a function of numpy arrays."""
+    network = Network(config).load(weights).eval()
+
+    def step(
+        x: parity.Floats, mask: parity.Floats, state: parity.State
+    ) -> tuple[parity.Floats, parity.Floats, parity.State]:
+        tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+        with torch.no_grad():
+            quantiles, surprise, following = network(torch.from_numpy(x), torch.from_numpy(mask), tensors)
+        return quantiles.numpy(), surprise.numpy(), {name: tensor.numpy() for name, tensor in following.items()}
+
+    return step
+
+
+def _network(events: Events, parts: Split, options: TrainOptions) -> Network:
+    lags = prepare.choose_lags(events, parts, options.lags)
+    config = Config(
+        features=events.features,
+        targets=events.features,
+        hidden=options.hidden,
+        layers=options.layers,
+        scaling=options.scaling,
+        lags=lags,
+        # One for each stream, and one that says "no change".
+        experts=min(options.experts, len(events.keys) + 1) if lags else 1,
+    )
+    measured = prepare.constants(events, parts, config)
+    network = Network(config)
+    return network.load(network.weights() | measured)
+
+
+def _fit_experts(network: Network, streams: list[prepare.Stream], seed: int) -> None:
+    if not network.config.lags:
+        return
+    fitted = [
+        experts.fit(streams, target, network.config.experts, seed) for target in range(len(network.config.targets))
+    ]
+    network.linear.weight.data = torch.from_numpy(np.concatenate(fitted).astype(np.float32))
+
+
+def _window(events: Events, parts: Split) -> Training:
+    trained = parts.part(events.time) == TRAIN
+    first, last = (
+        datetime.fromtimestamp(int(time) / 1000, UTC).isoformat() if events.timed else ""
+        for time in (events.time[trained].min(), events.time[trained].max())
+    )
+    return Training(first, last, int(trained.sum()), len(np.unique(events.stream[trained])))
+
+
+def _summary(scores: Scores) -> dict[str, float]:
+    """What the signature says of the scores."""
+    total = scores["all"]
+    figures = {name: total["model"][name] for name in ("mae", "mase", "wql", "coverage_90")}
+    figures |= {"persistence_mase": total["persistence"]["mase"], "ar_mase": total["ar"]["mase"]}
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out {path}: cannot be made a folder ({error.strerror}); give another path") from None
+    return path
+
+
+def _version() -> str:
+    try:
+        return version("statecast")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"
+
+
+__all__ = ["RunResult", "TrainOptions", "TrainingStopped", "export_run", "reference", "train"]
