@@ -86,23 +86,20 @@ def windows(panels: Sequence[Window]) -> str:
     return _svg(draw, 2.0 * len(panels) + 0.5, "actual")
 
 
-def learning(curve: Sequence[Learned], unit: str) -> str:
+def learning(curve: Sequence[Learned]) -> str:
     """Loss on the training and on the validation part over the seconds of training."""
 
     def draw(figure: Figure) -> None:
         ax = figure.subplots()
         ax.plot([p.seconds for p in curve], [p.loss for p in curve], color=NAIVE, linewidth=1.6, label="training part")
-        checked = [(p.seconds, p.validation) for p in curve if p.validation is not None]
-        if checked:
-            ax.plot(
-                *zip(*checked, strict=True), color=MODEL, linewidth=1.6, marker="o", markersize=3, label="validation"
-            )
-            best = min(checked, key=lambda point: point[1])
-            ax.plot(*best, "o", color=MODEL, markersize=8, fillstyle="none")
-            ax.annotate(f"{best[1]:.3f}", best, (0, 9), textcoords="offset points", ha="center", color=INK)
+        checked = [(p.seconds, p.validation) for p in curve]
+        ax.plot(*zip(*checked, strict=True), color=MODEL, linewidth=1.6, marker="o", markersize=3, label="validation")
+        best = min(checked, key=lambda point: point[1])
+        ax.plot(*best, "o", color=MODEL, markersize=8, fillstyle="none")
+        ax.annotate(f"{best[1]:.3f}", best, (0, 9), textcoords="offset points", ha="center", color=INK)
         ax.margins(y=0.15)
         ax.set_xlabel("seconds of training")
-        ax.set_ylabel(unit)
+        ax.set_ylabel("quantile loss")
         ax.legend(loc="upper right")
 
     return _svg(draw, 2.9, "curve")
@@ -118,8 +115,10 @@ def histogram(latencies: NDArray[np.float64], marks: dict[str, float]) -> str:
         top = ax.get_ylim()[1]
         for name, value in marks.items():
             ax.axvline(value, color=INK, linewidth=1, linestyle=(0, (3, 2)))
-            ax.annotate(f"{name} {value:.0f} ms", (value, top), (5, 0), textcoords="offset points", va="top", color=INK)
-        ax.set_ylim(0, top * 1.06)
+            ax.annotate(
+                f"{name} {value:.0f} ms", (value, top * 1.15), (5, 0), textcoords="offset points", va="top", color=INK
+            )
+        ax.set_ylim(0, top * 1.17)  # room for the marks' names
         ax.set_xlim(0, end)
         ax.grid(visible=False, axis="x")
         ax.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")

@@ -1,6 +1,7 @@
 """The run from the broker to the report: the only file that knows the order of things."""
 
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
@@ -9,7 +10,7 @@ from demo import judge, page, score, topics, weather
 from demo.broker import kafka
 from demo.children import started
 from demo.flow import Flowed, flow, serving
-from demo.learn import Model, learn
+from demo.learn import Model, boundaries, learn
 from demo.machine import facts
 from demo.result import Result
 from demo.rivals import ar24
@@ -19,26 +20,24 @@ from demo.weather import Events
 from demo.workspace import Options, Workspace
 from loadtest.kafka import connect
 
-TRAINED, SCORED = 0.7, 0.8  # of the time: the training part ends; the scored part begins
-
 
 def run(options: Options, workspace: Workspace, screen: Screen) -> bool:
     """The whole demo; whether the output topic was verified. Raises what errors.py draws, and the packages' own."""
     events = _events(options, workspace, screen)
-    boundaries = events.moment(TRAINED), events.moment(SCORED)
+    cut = boundaries(workspace.data)
     with ExitStack() as stack:
         broker = stack.enter_context(kafka(options, screen, workspace))
-        model = learn(workspace, options.train_seconds, screen)
+        model = learn(events, workspace, options.train_seconds, screen)
         cluster = stack.enter_context(closing(connect(broker.bootstrap_servers)))
         names = Names()
         stack.enter_context(topics.temporary(broker.bootstrap_servers, cluster, names))
         screen.head("statecast serve, exactly once")
         with serving(broker, names, workspace, screen) as service:
-            flowed = flow(cluster, names, events, boundaries[1], options.rate, service, screen)
+            flowed = flow(cluster, names, events, cut[1], options.rate, service, screen)
         screen.head("reading the output topic, and holding it against statecast replay")
         found = topics.read_all(cluster, names.output)
         replayed = _replay(workspace)
-    result = _judge(events, boundaries, found, replayed, flowed, model, options)
+    result = _judge(events, cut, found, replayed, flowed, model, options)
     result.facts = facts(broker.told, model, options, flowed)
     result.write(workspace.summary)
     workspace.page.write_text(page.render(result))
@@ -73,7 +72,7 @@ def read_lines(path: Path) -> list[tuple[str, Output]]:
 
 def _judge(
     events: Events,
-    boundaries: tuple[int, int],
+    cut: tuple[int, int],
     found: list[tuple[str, Output]],
     replayed: list[tuple[str, Output]],
     flowed: Flowed,
@@ -81,8 +80,10 @@ def _judge(
     options: Options,
 ) -> Result:
     verdict, tracks = judge.verify(events, replayed, found)
-    streams = judge.streams(events, tracks, ar24(events, boundaries[0]), boundaries)
+    streams = judge.streams(events, tracks, ar24(events, cut[0]), cut)
     scores = {key: score.score(stream) for key, stream in streams.items()}
+    fitted = ar24(weather.plausible(events), cut[0])
+    others = [score.score(replace(stream, ar24=fitted[key])) for key, stream in streams.items()]
     return Result(
         verdict=verdict,
         streams=streams,
@@ -90,13 +91,13 @@ def _judge(
         scores=scores,
         variables=score.by_variable(scores, weather.VARIABLES),
         overall=score.together(list(scores.values()), same_unit=False),
+        ar24_plausible=score.together(others, same_unit=False).scaled["ar24"],
         throughput=flowed.throughput,
         rate=options.rate,
         latencies=flowed.latencies,
         curve=model.curve,
-        curve_unit=model.curve_unit,
         surprising=judge.surprising(events, tracks, streams),
-        boundaries=boundaries,
+        boundaries=cut,
     )
 
 

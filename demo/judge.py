@@ -71,5 +71,6 @@ def surprising(
         for place in candidates[np.argsort(surprise[candidates])[-most:]]:
             predicted, lower, upper = (float(column[place]) for column in said)
             actual, moment = float(stream.value[place]), int(time[place])
-            rows.append(Surprising(key, moment, actual, predicted, lower, upper, float(surprise[place])))
+            unseen = int(place - 1 - np.flatnonzero(~np.isnan(stream.value[:place])).max(initial=-1))
+            rows.append(Surprising(key, moment, actual, predicted, lower, upper, float(surprise[place]), unseen))
     return sorted(rows, key=lambda row: -row.surprise)[:most]

@@ -84,7 +84,19 @@ def _errors(result: Result) -> str:
         "<h2>Errors</h2>\n<p>Mean absolute error of the prediction of the next event, on the same values for all. "
         "Persistence repeats the last value; AR(24) is a linear regression on the stream's last 24 values, fitted per "
         "stream on the same training part. Scaled errors are divided by the error of persistence on the training part, "
-        "so that units can be averaged. ● marks the best.</p>\n" + _table(heads, rows, groups)
+        "so that units can be averaged. ● marks the best.</p>\n" + _table(heads, rows, groups) + _note(result)
+    )
+
+
+def _note(result: Result) -> str:
+    """What the data's one impossible value does to the comparison."""
+    if round(result.ar24_plausible, 3) == round(result.overall.scaled["ar24"], 3):
+        return ""
+    model = _figure(result.overall.scaled["model"], 3)
+    return (
+        '<p class="muted note">The training part holds a wind of 1048 mph at Newark, and it was left there. '
+        "It spoils the least squares of AR(24) for that one stream. Fitted without it, AR(24) has "
+        f"{_figure(result.ar24_plausible, 3)} in all, against the LSTM's {model}.</p>"
     )
 
 
@@ -118,18 +130,20 @@ def _surprising(result: Result) -> str:
             f"{s.said:.1f}",
             f"{s.lower:.1f} to {s.upper:.1f}",
             f"{s.surprise:.1f}",
+            str(s.unseen) if s.unseen else "",
         ]
         for s in result.surprising
     ]
-    heads = ["stream", "hour (UTC)", "actual", "predicted", "90 % interval", "surprise"]
+    heads = ["stream", "hour (UTC)", "actual", "predicted", "90 % interval", "surprise", "hours unseen"]
     return (
         "<h2>The most surprising events</h2>\n<p>A surprise of 3 is an event that the prediction before it held for "
-        "one in a thousand, 4 for one in ten thousand.</p>\n" + _table(heads, rows)
+        "one in a thousand, 4 for one in ten thousand. Hours unseen: how many values were missing just before.</p>\n"
+        + _table(heads, rows)
     )
 
 
 def _curve(result: Result) -> str:
-    drawn = charts.learning(result.curve, result.curve_unit) if result.curve else ""
+    drawn = charts.learning(result.curve) if result.curve else ""
     return _figure_of("Learning curve", drawn, "The ring marks the weights that were kept and exported.")
 
 

@@ -37,6 +37,7 @@ p { margin: .3rem 0 .9rem; max-width: 46rem; }
 .tile span { display: block; color: var(--muted); font-size: .9rem; line-height: 1.4; }
 figure { margin: .8rem 0; padding: .9rem .6rem .7rem; }
 figcaption { padding: .4rem .5rem 0; font-size: .9rem; }
+.note { margin-top: .7rem; font-size: .9rem; }
 .scroll, .table { overflow-x: auto; }
 svg { display: block; width: 100%; min-width: 36rem; height: auto; font-family: inherit; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }

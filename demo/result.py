@@ -21,8 +21,8 @@ class Learned:
     """One line of the learning curve."""
 
     seconds: float
-    loss: float  # on the training part
-    validation: float | None
+    loss: float  # on the training part; a quantile loss in the streams' own scales
+    validation: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Surprising:
     lower: float
     upper: float
     surprise: float
+    unseen: int  # events without a value just before it
 
 
 @dataclass
@@ -60,11 +61,11 @@ class Result:
     scores: Mapping[str, Score]  # by stream
     variables: Mapping[str, Score]
     overall: Score
+    ar24_plausible: float  # AR(24), scaled, had it been fitted without impossible values
     throughput: Throughput
     rate: float  # events a second of the latency phase
     latencies: NDArray[np.float64]  # milliseconds, one per prediction of the latency phase
     curve: list[Learned]
-    curve_unit: str
     surprising: list[Surprising]
     boundaries: tuple[int, int]  # the training part ends; the scored part begins
     facts: dict[str, str] = field(default_factory=dict)  # what was run, as the report tells it
@@ -85,6 +86,7 @@ class Result:
             "verify": {k: v for k, v in asdict(self.verdict).items() if k not in ("events", "predictions")},
             "scored": self.overall.targets,
             "scaled_mae": self.overall.scaled,
+            "scaled_mae_ar24_without_impossible_values": self.ar24_plausible,
             "coverage_90": self.overall.coverage,
             "events_per_second": self.throughput.per_second,
             "latency_ms": self.latency_ms,

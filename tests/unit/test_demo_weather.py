@@ -57,6 +57,12 @@ def test_both_one_o_clocks_of_the_end_of_daylight_saving_are_there(events: weath
     assert [temperatures[times == first + n * HOUR].item() for n in range(3)] == [51.98, 50.0, 51.08]
 
 
+def test_the_impossible_wind_stays_and_only_the_plausible_view_lacks_it(events: weather.Events) -> None:
+    gone = np.isnan(weather.plausible(events).value) & ~np.isnan(events.value)
+    assert [events.keys[place] for place in np.flatnonzero(gone)] == ["EWR.wind_speed"]
+    assert events.value[gone].item() == pytest.approx(1048.36, abs=0.01)
+
+
 def test_of_an_hour_that_stands_twice_the_first_row_is_taken(tmp_path: Path) -> None:
     hour = "2013-01-01T06:00:00Z"
     path = table(tmp_path / "weather.csv", [("EWR", "10", hour), ("EWR", "99", hour), ("JFK", "20", hour)])
