@@ -141,16 +141,17 @@ def _columns(quantiles: Floats, surprise: Floats, state: State) -> list[bytes]:
 def difference(step: Step, reference: Step, config: Config, weights: Weights, batch: int = 6) -> float:
     """The greatest difference of quantiles, step by step with carried state, in units of the stream's scale.
 
-    A stream's scale is the fixed one, or its mean absolute change. What float32 cannot resolve at the value's magnitude
-    is not counted: a last place of 1013 is 1e-4 of a scale of 0.5. Raises ParityError above TOLERANCE, and where
-    surprise or a state differs visibly.
+    A stream's scale is the fixed one, or its mean absolute change, if not its prior is larger. What float32 cannot
+    resolve at the value's magnitude is not counted: a last place of 1013 is 1e-4 of a scale of 0.5. Raises ParityError
+    above TOLERANCE, and where surprise or a state differs visibly.
     """
     x, mask = walks(config, weights, STEPS, batch, seed=1)
     if config.scaling == "fixed":
         scale = np.broadcast_to(weights["scale"], x.shape[1:])
     else:
         changes = np.nanmean(np.abs(np.diff(np.where(mask > 0, x, np.nan), axis=0)), axis=0)
-        scale = np.maximum(changes, np.abs(x).mean(axis=0) * 1e-3)  # of a constant stream, any that is not 0
+        first = np.take_along_axis(x, (mask > 0).argmax(axis=0)[None], axis=0)[0]
+        scale = np.maximum(changes, weights["prior"][0] * np.abs(first) + weights["prior"][1])
     unit = scale[:, list(config.target_columns), None]
     ours, theirs = cold(config, batch), cold(config, batch)
     greatest, start, call = 0.0, 0, 0

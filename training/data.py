@@ -165,7 +165,7 @@ def _no_column(path: Path, option: str, column: str, there: list[str]) -> str:
 def _numbers(place: Place, name: str, frame: pl.DataFrame) -> pl.Series:
     column = frame[name]
     if column.dtype == pl.String:
-        column = column.str.strip_chars()
+        column = column.str.strip_chars().replace({"": None})
     try:
         numbers = column.cast(pl.Float64, strict=False)
     except pl.exceptions.PolarsError:
