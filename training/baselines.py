@@ -6,7 +6,7 @@ Both predict event i from the events before it, with missing values forward-fill
 import numpy as np
 from numpy.typing import NDArray
 
-from training.prepare import forward_filled
+from training.naive import forward_filled
 
 Array = NDArray[np.float64]
 ROWS_PER_COEFFICIENT = 3

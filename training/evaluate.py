@@ -17,7 +17,7 @@ from engine.replay import replay
 from export.config import LEVELS
 from training.baselines import autoregression, persistence
 from training.data import Events
-from training.prepare import mean_changes
+from training.naive import mean_changes
 from training.splits import TEST, TRAIN, Split
 
 BATCH = 8192

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from export.config import LINEAR_LIMIT, REGRET_LIMIT, SEEN_LIMIT, VALUE_LIMIT, Config, Weights
 from training.data import Events
+from training.naive import mean_changes
 from training.network import Network
 from training.splits import TRAIN, VALID, Split
 
@@ -41,24 +42,6 @@ class Stream:
     def linear(self) -> Tensor:
         """[N, linear_width]: what the linear paths see."""
         return torch.cat([self.way, self.level], -1)
-
-
-def forward_filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[T, features] with the newest value there was in place of a missing one; NaN before the first."""
-    valid = np.isfinite(values)
-    index = np.maximum.accumulate(np.where(valid, np.arange(len(values))[:, None], 0), axis=0)
-    return np.take_along_axis(values, index, axis=0)
-
-
-def mean_changes(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[features]: the mean absolute change from the newest value to each one that is there; NaN where there is none.
-
-    It is the one-step naive error, the scale of MASE (Hyndman and Koehler 2006).
-    """
-    filled = forward_filled(values)
-    there = np.isfinite(values[1:]) & np.isfinite(filled[:-1])
-    change = np.where(there, np.abs(filled[1:] - filled[:-1]), 0).sum(0)
-    return np.where(there.any(0), change / np.maximum(there.sum(0), 1), np.nan)
 
 
 def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -12,8 +12,9 @@ from training.baselines import autoregression, persistence
 from training.calibrate import Residuals, _stretch, _tail
 from training.data import Events
 from training.lanes import MIN_STEPS, cut, windows
+from training.naive import forward_filled, mean_changes
 from training.network import Network
-from training.prepare import choose_lags, constants, forward_filled, mean_changes, prepare
+from training.prepare import choose_lags, constants, prepare
 from training.splits import Split
 
 
