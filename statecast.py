@@ -139,7 +139,16 @@ def train(data: tuple[Path, ...], **given: Any) -> None:
     from training.options import TrainOptions
     from training.run import train
 
-    train(data, TrainOptions(**given))
+    def report(row: dict[str, Any]) -> None:
+        print(
+            f"epoch {row['epoch']:>3}/{row['epochs']}  training {row['train_loss']:.4f}  "
+            f"validation {row['valid_loss']:.4f}  {row['events_per_second']:,.0f} events/s  {row['seconds']:.0f} s",
+            file=sys.stderr,
+        )
+
+    result = train(data, TrainOptions(**given), report)
+    print(result.verdict)
+    print(f"{result.model}; its card is {result.folder / 'card.md'}")
 
 
 def _train_flags() -> list[Flag]:
