@@ -59,7 +59,7 @@ def _follow(child: Child, metrics: Path, seconds: float, screen: Screen) -> None
     def words() -> str:
         curve = read_curve(metrics)
         if not curve:
-            return "reading the data"
+            return "loading"
         best = min(point.validation for point in curve)
         return f"pass {len(curve)}, loss {curve[-1].loss:.4f}, validation {curve[-1].validation:.4f} (best {best:.4f})"
 

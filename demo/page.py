@@ -134,17 +134,21 @@ def _surprising(result: Result) -> str:
         ]
         for s in result.surprising
     ]
-    heads = ["stream", "hour (UTC)", "actual", "predicted", "90 % interval", "surprise", "hours unseen"]
+    heads = ["stream", "hour (UTC)", "actual", "predicted", "90 % interval", "surprise", "unseen"]
     return (
         "<h2>The most surprising events</h2>\n<p>A surprise of 3 is an event that the prediction before it held for "
-        "one in a thousand, 4 for one in ten thousand. Hours unseen: how many values were missing just before.</p>\n"
+        "one in a thousand, 4 for one in ten thousand. Unseen: how many hours just before had no value.</p>\n"
         + _table(heads, rows)
     )
 
 
 def _curve(result: Result) -> str:
     drawn = charts.learning(result.curve) if result.curve else ""
-    return _figure_of("Learning curve", drawn, "The ring marks the weights that were kept and exported.")
+    return _figure_of(
+        "Learning curve",
+        drawn,
+        "The ring marks the weights that were kept and exported. Only the training part's loss is with dropout.",
+    )
 
 
 def _latency(result: Result) -> str:
@@ -152,8 +156,8 @@ def _latency(result: Result) -> str:
     drawn = charts.histogram(result.latencies, marks) if marks else ""
     caption = (
         f"The scored part was sent at a fixed {result.rate:,.0f} events/s, whatever the service did. Each prediction's "
-        "time runs from the moment when its event was due until a read_committed reader had it; the wait for the next "
-        "commit is the most of it."
+        "time runs from the moment when its event was due until a read_committed reader had it. A commit at least "
+        "every 0.1 s makes predictions visible."
     )
     return _figure_of("Latency", drawn, caption)
 

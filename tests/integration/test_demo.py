@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from demo import weather
 
 HOURS = 400
-SMALL = ["--hours", str(HOURS), "--train-seconds", "2", "--rate", "2000"]
+SMALL = ["--hours", str(HOURS), "--train-seconds", "1", "--rate", "2000"]
 PATIENCE = 120.0  # seconds
 
 
