@@ -10,11 +10,10 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 from export import experts, head, scaling
 from export.config import COUNT_LIMIT, LEVELS, LINEAR_LIMIT, SEEN_LIMIT, Config, Weights
 from export.nodes import Pen
-from export.scaling import Events, Scale, fold
+from export.scaling import TIME, Events, Scale, batch_first, fold
 
 OPSET = 21
 IR = 10
-TIME, BATCH = "time", "batch"
 
 
 def build(config: Config, weights: Weights) -> ModelProto:
@@ -28,68 +27,80 @@ def build(config: Config, weights: Weights) -> ModelProto:
     scale = scaling.fixed(pen, weights) if config.scaling == "fixed" else scaling.stream(pen, weights, events)
     level = pen.op("Sub", events.last, scale.mean) if scale.mean else events.last
     way = lags(pen, config, events, scale) if config.back else changes(pen, events)
-    hidden = lstm(pen, config, weights, seen(pen, config, level, way, scale))
+    hidden = lstm(pen, config, weights, seen(pen, config, events, level, way, scale))
 
-    unit, base, values = (of_targets(pen, config, name) for name in (scale.change, events.last, events.filled))
+    unit, base, values, mask = (
+        of_targets(pen, config, name) for name in (scale.change, events.last, events.filled, events.mask)
+    )
     if config.lags:
-        advice = linear(pen, config, weights, level, way, scale)
+        said = linear(pen, config, weights, level, way, scale)
         if config.experts > 1:
-            trust = experts.record(pen, config, unit, base, values, advice)
-            advice = experts.mix(pen, config, weights, hidden, trust, advice)
+            doubt = experts.record(pen, config, weights, unit, base, values, mask, said)
+            advice = experts.mix(pen, config, weights, hidden, doubt, said)
+        else:
+            advice = pen.op("Transpose", said, perm=[2, 0, 1])
         base = pen.op("Add", base, pen.op("Mul", advice, unit))
     median, widths = head.predict(pen, config, weights, hidden, base, unit)
-    head.surprise(pen, weights, values, median, widths, unit, constant=config.scaling == "fixed")
+    head.surprise(pen, weights, values, median, widths)
     return _model(config, pen)
 
 
 def lags(pen: Pen, config: Config, events: Events, scale: Scale) -> str:
-    """From the newest value to each lag's, in scales, around: [time + 1, batch, lags * features]. Writes the history.
+    """From the newest value to each lag's, in scales, around: [lags * features, time + 1, batch]. Writes the history.
 
     0 where the stream is too young: the past before its first value is taken as flat.
     """
-    length, features = config.history, len(config.features)
-    whole = pen.op("Concat", "history", pen.op("Transpose", events.filled, perm=[1, 0, 2]), axis=1)
-    pen.cut(whole, -length, None, axis=1, out="history_next")
-    around = pen.op("Squeeze", pen.op("Shape", events.last, start=0, end=1))
+    length = config.history
+    whole = pen.op("Concat", events.history, events.filled, axis=TIME)
+    batch_first(pen, pen.cut(whole, -length, None, TIME), length, len(config.features), out="history_next")
+    around = pen.op("Squeeze", pen.op("Shape", events.last, start=TIME, end=TIME + 1))
     zero, one = (pen.constant(np.array(i, np.int64)) for i in (0, 1))
-    start = pen.op("Unsqueeze", pen.op("Range", zero, around, one), pen.ints(1))
-    index = pen.op("Add", start, pen.ints(*(length - lag for lag in config.back)))
-    values = pen.op("Transpose", pen.op("Gather", whole, index, axis=1), perm=[1, 0, 2, 3])
+    steps = pen.op("Range", zero, around, one)
+    starts = pen.constant(np.array([[length - lag] for lag in config.back], np.int64))
+    index = pen.op("Add", steps, starts)  # [lags, time + 1]
+    values = pen.op("Gather", whole, index, axis=TIME)  # [features, lags, time + 1, batch]
 
-    before = pen.op("Unsqueeze", "age", pen.ints(0))
-    known = pen.op("Min", pen.op("Add", before, pen.cast(events.number, TensorProto.FLOAT)), pen.floats(1.0))
-    age = pen.op("Min", fold(pen, before, known), pen.floats(COUNT_LIMIT), out="age_around")
-    pen.op("Squeeze", pen.cut(age, -1, None), pen.ints(0), out="age_next")
-    axis = pen.ints(2)
-    old = pen.op(
-        "GreaterOrEqual", pen.op("Unsqueeze", age, axis), pen.floats(np.array(config.back, np.float32)[:, None])
-    )
-    unit = scale.change if config.scaling == "fixed" else pen.op("Unsqueeze", scale.change, axis)
+    before = pen.op("Unsqueeze", pen.op("Transpose", "age", perm=[1, 0]), pen.ints(TIME))
+    known = pen.clip(pen.op("Add", before, pen.cast(events.number, TensorProto.FLOAT)), 1.0)
+    age = pen.op("Clip", fold(pen, before, known), pen.floats(0.0), pen.floats(COUNT_LIMIT), out="age_around")
+    newest = pen.op("Squeeze", pen.cut(age, -1, None, TIME), pen.ints(TIME))
+    pen.op("Transpose", newest, perm=[1, 0], out="age_next")
+
+    axis = pen.ints(1)
+    oldest = pen.floats(np.array(config.back, np.float32)[:, None, None])
+    old = pen.cast(pen.op("GreaterOrEqual", pen.op("Unsqueeze", age, axis), oldest), TensorProto.FLOAT)
+    unit = pen.op("Unsqueeze", scale.change, axis)
     distances = pen.op("Div", pen.op("Sub", values, pen.op("Unsqueeze", events.last, axis)), unit)
-    distances = pen.op("Where", old, pen.clip(distances, LINEAR_LIMIT), pen.floats(0.0))
-    return pen.op("Reshape", distances, pen.ints(0, 0, len(config.back) * features))
+    distances = pen.op("Mul", pen.clip(distances, LINEAR_LIMIT), old)
+    if len(config.features) == 1:
+        return pen.op("Squeeze", distances, pen.ints(0))
+    parts = pen.ops("Split", distances, axis=1, num_outputs=len(config.back), out=[f"lag_{k}" for k in config.back])
+    return pen.op("Concat", *(pen.op("Squeeze", part, axis) for part in parts), axis=0)
 
 
 def changes(pen: Pen, events: Events) -> str:
     """The change at each event: what the LSTM sees of the past where there are no lags. Writes the history."""
-    pen.op("Transpose", pen.cut(events.last, -1, None), perm=[1, 0, 2], out="history_next")
-    return pen.op("Sub", events.filled, pen.cut(events.last, 0, -1))
+    pen.op("Transpose", pen.cut(events.last, -1, None, TIME), perm=[2, 1, 0], out="history_next")
+    return pen.op("Sub", events.filled, pen.cut(events.last, 0, -1, TIME))
 
 
-def seen(pen: Pen, config: Config, level: str, way: str, scale: Scale) -> str:
+def seen(pen: Pen, config: Config, events: Events, level: str, way: str, scale: Scale) -> str:
     """What the LSTM sees at each event, [time, batch, input_width]."""
-    level, spread, change = pen.cut(level, 1, None), scale.spread, scale.change
     if config.scaling == "stream":
-        spread, change = pen.cut(spread, 1, None), pen.cut(change, 1, None)
-    way = pen.cut(way, 1, None) if config.back else pen.op("Div", way, change)
-    return pen.clip(pen.op("Concat", pen.op("Div", level, spread), "mask", way, axis=-1), SEEN_LIMIT)
+        level = pen.op("Div", pen.cut(level, 1, None, TIME), pen.cut(scale.spread, 1, None, TIME))
+        change = "" if config.back else pen.cut(scale.change, 1, None, TIME)
+    else:
+        level, change = pen.op("Div", events.filled, scale.spread), scale.change
+    way = pen.cut(way, 1, None, TIME) if config.back else pen.op("Div", way, change)
+    inputs = pen.clip(pen.op("Concat", level, events.mask, way, axis=0), SEEN_LIMIT)
+    return pen.op("Transpose", inputs, perm=[1, 2, 0])
 
 
 def linear(pen: Pen, config: Config, weights: Weights, level: str, way: str, scale: Scale) -> str:
     """What each linear path says of the next change, in scales, around: [time + 1, batch, targets * experts]."""
     level = pen.clip(pen.op("Div", level, scale.change), LINEAR_LIMIT)
-    parts = pen.op("Concat", way, level, axis=-1) if config.back else level
-    return pen.op("MatMul", parts, pen.floats(weights["linear.weight"].T))
+    parts = pen.op("Concat", way, level, axis=0) if config.back else level
+    return pen.op("MatMul", pen.op("Transpose", parts, perm=[1, 2, 0]), pen.floats(weights["linear.weight"].T))
 
 
 def lstm(pen: Pen, config: Config, weights: Weights, inputs: str) -> str:
@@ -123,7 +134,7 @@ def of_targets(pen: Pen, config: Config, tensor: str) -> str:
     """The columns of the features that are predicted."""
     if config.targets == config.features:
         return tensor
-    return pen.op("Gather", tensor, pen.ints(*config.target_columns), axis=-1)
+    return pen.op("Gather", tensor, pen.ints(*config.target_columns), axis=0)
 
 
 def _model(config: Config, pen: Pen) -> ModelProto:
@@ -132,11 +143,11 @@ def _model(config: Config, pen: Pen) -> ModelProto:
     def value(name: str, *shape: str | int) -> ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-    inputs = [value(name, TIME, BATCH, features) for name in ("x", "mask")]
-    outputs = [value("quantiles", TIME, BATCH, targets, len(LEVELS)), value("surprise", TIME, BATCH, targets)]
+    inputs = [value(name, "time", "batch", features) for name in ("x", "mask")]
+    outputs = [value("quantiles", "time", "batch", targets, len(LEVELS)), value("surprise", "time", "batch", targets)]
     for tensor in config.state:
-        inputs.append(value(tensor.input, BATCH, *tensor.shape))
-        outputs.append(value(tensor.output, BATCH, *tensor.shape))
+        inputs.append(value(tensor.input, "batch", *tensor.shape))
+        outputs.append(value(tensor.output, "batch", *tensor.shape))
     graph = helper.make_graph(pen.nodes, "statecast", inputs, outputs, pen.constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     checker.check_model(model, full_check=True)

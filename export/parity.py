@@ -29,7 +29,22 @@ BATCHES = (2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 
 # RNN (differs at batch 1), ReduceSum and ReduceMean over the last axis (the order depends on the place in the batch).
 ALLOWED = frozenset(
     (
-        *("Abs", "Add", "Cast", "Clip", "Div", "Exp", "Greater", "GreaterOrEqual", "Less", "Max", "Min", "Mul", "Sub"),
+        *(
+            "Abs",
+            "Add",
+            "Cast",
+            "Clip",
+            "Div",
+            "Exp",
+            "Greater",
+            "GreaterOrEqual",
+            "Less",
+            "Max",
+            "Min",
+            "Mul",
+            "Neg",
+            "Sub",
+        ),
         *("Concat", "Gather", "GatherElements", "Range", "Reshape", "ScatterElements", "Shape", "Slice", "Split"),
         *(
             "ArgMax",
