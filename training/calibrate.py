@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from export.config import Weights
 from training.lanes import Piece, windows
 from training.network import Network
-from training.prepare import Stream
-from training.unroll import from_evaluation, run
+from training.prepare import Prepared
+from training.unroll import run, validated
 
 INNER, OUTER = 0.75, 0.95
 BOUNDS = (0.05, 20.0)  # of a stretch
@@ -33,33 +33,33 @@ class Residuals:
     widths: Array
 
 
-def residuals(network: Network, streams: list[Stream], target: int) -> tuple[Residuals, Residuals]:
+def residuals(network: Network, prepared: Prepared, target: int) -> tuple[Residuals, Residuals]:
     """Of the training and of the validation part, each stream run from its start."""
     network.eval()
-    pieces = [Piece(i, 0, stream.known) for i, stream in enumerate(streams) if stream.known]
+    pieces = [Piece(i, 0, int(known)) for i, known in enumerate(prepared.known) if known]
     parts: tuple[list[tuple[Array, Array]], ...] = ([], [])
     with torch.no_grad():
         groups = windows(pieces, 256, 256, np.random.default_rng(0))
-        for window, base, widths, change, weight in run(network, streams, groups):
-            valid = from_evaluation(window, lambda piece: streams[piece.stream].trained)[..., 0].numpy() > 0
+        for window, base, widths, change, weight in run(network, prepared, groups):
+            valid = validated(prepared, window)[..., 0].numpy() > 0
             there = weight[..., target].numpy() > 0
             distance = (change[..., target] - base[..., target, 0]).numpy()
             for part, rows in zip(parts, (there & ~valid, there & valid), strict=True):
                 part.append((distance[rows], widths[..., target, :].numpy()[rows]))
-    trained, validated = (
+    in_training, in_validation = (
         Residuals(
             np.concatenate([d for d, _ in part]).astype(float), np.concatenate([w for _, w in part]).astype(float)
         )
         for part in parts
     )
-    return trained, validated
+    return in_training, in_validation
 
 
-def calibrate(network: Network, streams: list[Stream]) -> Weights:
+def calibrate(network: Network, prepared: Prepared) -> Weights:
     """The weights `stretch` [targets, 4] and `tail` [targets, 2]."""
     stretches, tails = [], []
     for target in range(len(network.config.targets)):
-        parts = residuals(network, streams, target)
+        parts = residuals(network, prepared, target)
         stretch = np.max([_stretch(part) for part in parts], axis=0)
         both = Residuals(
             np.concatenate([part.distance for part in parts]), np.concatenate([part.widths for part in parts])

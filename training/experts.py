@@ -1,4 +1,4 @@
-"""Fits the linear paths: one autoregression for each group of streams that behave alike. Knows prepared streams only.
+"""Fits the linear paths: one autoregression for each group of streams that behave alike. Knows evaluations only.
 
 Clusterwise regression (Späth 1979): streams are given to the expert that errs least on them, experts are fitted to
 their streams, in turns. Then each is refitted for absolute errors, which a median needs. One more expert says "no
@@ -8,12 +8,14 @@ change".
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from training.prepare import Stream
+from training.prepare import Prepared
 
 TURNS = 20
 REFITS = 6
+STREAMS = 2000  # that a fit looks at, at most
 ROWS = 300_000  # evaluations that a fit looks at, at most: many more than it has coefficients
 FAR = 10.0  # scales; what moves further weighs little, so that a broken sensor does not bend an expert
 RIDGE = 1e-3
@@ -22,19 +24,23 @@ GENERAL = 10.0  # evaluations that the streams' common expert is worth to each g
 Array = NDArray[np.float64]
 
 
-def fit(streams: list[Stream], target: int, experts: int, seed: int) -> Array:
+def fit(prepared: Prepared, target: int, experts: int, seed: int) -> Array:
     """[experts, linear_width]: what each says of the next change, in scales, fitted on the training part."""
     random = np.random.default_rng(seed)
-    share = min(1.0, ROWS / max(1, sum(stream.trained for stream in streams)))
+    chosen = np.flatnonzero(prepared.trained)
+    if len(chosen) > STREAMS:
+        chosen = np.sort(random.choice(chosen, STREAMS, replace=False))
+    share = min(1.0, ROWS / max(1, int(prepared.trained[chosen].sum())))
     groups = []
-    for stream in streams:
-        rows = stream.weight[: stream.trained, target].numpy() > 0
+    for stream in chosen:
+        start = int(prepared.first[stream])
+        rows = prepared.weight[start : start + int(prepared.trained[stream]), target].numpy() > 0
         rows &= random.random(len(rows)) < share
         if rows.any():
-            index = np.flatnonzero(rows)
-            x = stream.linear()[index].double().numpy()
-            groups.append((x, stream.change[index, target].double().numpy()))
-    width = streams[0].linear().shape[1]
+            index = torch.from_numpy(start + np.flatnonzero(rows))
+            x, y = prepared.linear(index), prepared.change[index, target]
+            groups.append((x.double().numpy(), y.double().numpy()))
+    width = prepared.linear(slice(0, 1)).shape[1]
     if not groups:
         return np.zeros((experts, width))
     moments = [_moments(x, y, _modesty(x, y)) for x, y in groups]
@@ -44,10 +50,10 @@ def fit(streams: list[Stream], target: int, experts: int, seed: int) -> Array:
     found = _cluster(moments, common, min(experts - 1, len(groups)))
     nearest = _nearest(moments, found)
     fitted = np.zeros((experts, width))  # those without a group stay at "no change"
-    for i, start in enumerate(found):
+    for i, w in enumerate(found):
         mine = [group for group, near in zip(groups, nearest, strict=True) if near == i]
         if mine:
-            fitted[i] = _refine(mine, start, common)
+            fitted[i] = _refine(mine, w, common)
     return fitted
 
 

@@ -1,8 +1,6 @@
-"""From events to what the network is trained on: constants of scaling, lags, and each stream's tensors before the LSTM.
+"""From events to tensors: all that stands before the LSTM has nothing to learn, and is computed once for all events."""
 
-All that is fitted here sees the training part only.
-"""
-
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,128 +8,111 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from export.config import LINEAR_LIMIT, REGRET_LIMIT, SEEN_LIMIT, VALUE_LIMIT, Config, Weights
+from export.config import LINEAR_LIMIT, REGRET_LIMIT, SEEN_LIMIT, VALUE_LIMIT
 from training.data import Events
-from training.naive import mean_changes
 from training.network import Network
 from training.splits import TRAIN, VALID, Split
 
-DAILY, WEEKLY = tuple(range(1, 25)), (168,)
-MODEST = 4  # a lag is used where the median stream's training part is this many times as long
+GROUP = 200_000  # events that are prepared at once, padding included
+PADDING = 1.25  # of the shortest stream in a group
 
 
 @dataclass
-class Stream:
-    """One stream of N + 1 events: N evaluations, each after an event, that predict the next one."""
+class Prepared:
+    """All streams' evaluations, one stream after another: each comes after an event and predicts the stream's next one.
+
+    A stream of n events has n - 1 of them. N is the number of all.
+    """
 
     front: Tensor  # [N, 2 * features] level in spreads, and mask: what the LSTM sees first
-    way: Tensor  # [N, (input_width - 2) * features] the way to each lag, or the last change, in scales
-    level: Tensor  # [N, features] distance from the mean, in scales; the linear paths see it with the way to each lag
-    young: Tensor  # [N, targets] 1 while the experts' losses are counted
-    unit: Tensor  # [N, targets] the scale
+    way: Tensor  # [N, input_width - 2 * features] the way to each lag, or the last change, in scales
+    level: Tensor  # [N, features] distance from the mean, in scales, for the linear paths; none without lags
     change: Tensor  # [N, targets] to the next event, in scales
     weight: Tensor  # [N, targets] 1 where the next value is there
-    trained: int  # evaluations whose next event is in the training part: they come first
-    known: int  # those and the ones of the validation part
+    counted: Tensor  # [N, targets] 1 where the experts' losses are counted
     doubt: Tensor  # [N, targets, experts] of each expert by its losses so far; follows their weights
+    first: NDArray[np.int64]  # [streams + 1] each stream's first evaluation
+    trained: NDArray[np.int64]  # [streams] evaluations whose next event is in the training part: they come first
+    known: NDArray[np.int64]  # [streams] those and the ones of the validation part
 
-    def seen(self) -> Tensor:
-        """[N, input_width]: what the LSTM sees."""
-        return torch.cat([self.front, self.way.clip(-SEEN_LIMIT, SEEN_LIMIT)], -1)
+    @property
+    def streams(self) -> int:
+        """How many streams, those without evaluations included."""
+        return len(self.trained)
 
-    def linear(self) -> Tensor:
-        """[N, linear_width]: what the linear paths see."""
-        return torch.cat([self.way, self.level], -1)
+    def seen(self, index: Tensor) -> Tensor:
+        """[..., input_width]: what the LSTM sees at these evaluations."""
+        return torch.cat([self.front[index], self.way[index].clip(-SEEN_LIMIT, SEEN_LIMIT)], -1)
 
-
-def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The wanted lags, or 1 to 24 and 168 as far as the median stream's training part is long enough.
-
-    Lag 1 alone says nothing that the network does not know, and is no lag.
-    """
-    if wanted is not None:
-        return tuple(sorted(set(wanted))) if max(wanted, default=1) > 1 else ()
-    counts = np.bincount(events.stream[split.part(events.time) == TRAIN], minlength=len(events.keys))
-    length = float(np.median(counts[counts > 0]))
-    lags = tuple(lag for lag in (*DAILY, *WEEKLY) if lag * MODEST <= length)
-    return lags if len(lags) > 1 else ()
+    def linear(self, index: Tensor | slice) -> Tensor:
+        """[..., linear_width]: what the linear paths see at these evaluations."""
+        return torch.cat([self.way[index], self.level[index]], -1)
 
 
-def constants(events: Events, split: Split, config: Config) -> Weights:
-    """The weights that are not learned but measured on the training part: centre, spread and scale, or the prior."""
-    trained = split.part(events.time) == TRAIN
-    streams = [events.values[index[trained[index]]] for index in events.per_stream()]
-    streams = [np.clip(values, -VALUE_LIMIT, VALUE_LIMIT) for values in streams if len(values)]
-    changes = np.array([mean_changes(values) for values in streams])  # [streams, features]
-    if config.scaling == "fixed":
-        pooled = np.concatenate(streams)
-        center = _or(np.nanmedian, pooled, 0.0)
-        spread = np.maximum(_or(np.nanmean, np.abs(pooled - center), 1.0), 1e-9)
-        scale = _or(np.nanmean, changes, 1.0)
-        scale = np.where(scale > 0, scale, spread)
-        found = {"center": center, "spread": spread, "scale": scale}
-    else:
-        found = {"prior": np.stack([_prior(streams, changes, i) for i in range(changes.shape[1])], axis=1)}
-    return {name: np.asarray(array, np.float32) for name, array in found.items()}
-
-
-def _or(measure: object, array: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:
-    """nanmean or nanmedian over the first axis, or a constant where a feature has no value at all."""
-    there = np.isfinite(array).any(0)
-    filled = np.where(there, array, otherwise)
-    result: NDArray[np.float64] = measure(filled, axis=0)  # type: ignore[operator]
-    return result
-
-
-def _prior(streams: list[NDArray[np.float64]], changes: NDArray[np.float64], feature: int) -> tuple[float, float]:
-    """(a, b): a stream's scale is a * |first value| + b. Least absolute distance of the logarithms, over a grid."""
-    firsts = [values[np.isfinite(values[:, feature]), feature][:1] for values in streams]
-    known = [
-        (abs(first[0]), change)
-        for first, change in zip(firsts, changes[:, feature], strict=True)
-        if len(first) and change > 0
-    ]
-    if not known:
-        return 0.01, 1e-3
-    first, change = np.array(known).T
-    floor = max(float(np.median(change)) * 1e-3, 1e-12)
-    grid = [(0.0, float(np.exp(np.median(np.log(change)))))]
-    grid += [(a, b) for a in 10.0 ** np.arange(-6, 1.01, 0.25) for b in floor * 10.0 ** np.arange(0, 5.01, 0.5)]
-    costs = [np.abs(np.log(a * first + b) - np.log(change)).mean() for a, b in grid]
-    a, b = grid[int(np.argmin(costs))]
-    return float(a), max(float(b), 1e-12)
-
-
-def prepare(events: Events, split: Split, network: Network) -> list[Stream]:
-    """Each stream's tensors, in the order of the keys; one of a single event is empty but keeps its place."""
-    columns = list(network.config.target_columns)
-    features = len(events.features)
-    config = network.config
-    streams = []
-    part = torch.from_numpy(split.part(events.time))
-    for index in events.per_stream():
-        values = np.clip(events.values[index], -VALUE_LIMIT, VALUE_LIMIT)
-        mask = torch.from_numpy(np.isfinite(values).astype(np.float32))[:, None]
-        x = torch.from_numpy(np.nan_to_num(values).astype(np.float32))[:, None]
+def prepare(events: Events, split: Split, network: Network) -> Prepared:
+    """The evaluations of all streams, in the order of their keys."""
+    config, features, columns = network.config, len(events.features), list(network.config.target_columns)
+    indexes = events.per_stream()
+    first = np.concatenate([[0], np.cumsum([max(len(index) - 1, 0) for index in indexes])]).astype(np.int64)
+    total, targets = int(first[-1]), len(columns)
+    part = split.part(events.time)
+    trained, known = (
+        np.array([(part[index[1:]] <= last).sum() for index in indexes], np.int64) for last in (TRAIN, VALID)
+    )
+    found = Prepared(
+        front=torch.empty(total, 2 * features),
+        way=torch.empty(total, config.input_width - 2 * features),
+        level=torch.empty(total, features if config.lags else 0),
+        change=torch.empty(total, targets),
+        weight=torch.empty(total, targets),
+        counted=torch.zeros(total, targets),
+        doubt=torch.zeros(total, targets, config.experts),
+        first=first,
+        trained=trained,
+        known=known,
+    )
+    for group in _groups([len(index) for index in indexes]):
+        x, mask = _rectangle(events, [indexes[i] for i in group])
         with torch.no_grad():
-            around = network.around(x, mask, network.cold(1))
-        last, unit = around.last[1:, 0, columns], around.unit[1:-1, 0, columns]
-        young = torch.zeros_like(unit) if around.age is None else (around.age[1:-1, 0, columns] < REGRET_LIMIT).float()
-        seen = around.seen[:-1, 0]
-        linear = around.linear[1:-1, 0] if around.linear is not None else torch.zeros(len(seen), 0)
-        counts = torch.bincount(part[torch.from_numpy(index[1:])].int(), minlength=3).tolist()
-        streams.append(
-            Stream(
-                front=seen[:, : 2 * features].clone(),
-                way=(linear[:, :-features] if config.back else seen[:, 2 * features :]).clone(),
-                level=linear[:, -features:].clone() if config.lags else linear,
-                young=young,
-                unit=unit.clone(),
-                change=((last[1:] - last[:-1]) / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT),
-                weight=mask[1:, 0, columns],
-                trained=counts[TRAIN],
-                known=counts[TRAIN] + counts[VALID],
-                doubt=torch.zeros(len(seen), len(columns), config.experts),
-            )
-        )
-    return streams
+            around = network.around(x, mask, network.cold(len(group)))
+        last, unit = around.last[1:][..., columns], around.unit[1:-1][..., columns]
+        change = ((last[1:] - last[:-1]) / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT)
+        for lane, i in enumerate(group):
+            to, n = slice(int(first[i]), int(first[i + 1])), int(first[i + 1] - first[i])
+            found.front[to] = around.seen[:n, lane, : 2 * features]
+            if around.linear is None:
+                found.way[to] = around.seen[:n, lane, 2 * features :]
+            else:
+                found.way[to] = around.linear[1 : n + 1, lane, :-features]
+                found.level[to] = around.linear[1 : n + 1, lane, -features:]
+            found.change[to], found.weight[to] = change[:n, lane], mask[1 : n + 1, lane, columns]
+            if around.age is not None:
+                young = around.age[1 : n + 1, lane, columns] < REGRET_LIMIT
+                found.counted[to] = found.weight[to] * young
+    return found
+
+
+def _groups(lengths: list[int]) -> Iterator[list[int]]:
+    """Streams of two events and more, in groups of similar length."""
+    order = sorted((i for i, length in enumerate(lengths) if length > 1), key=lambda i: lengths[i])
+    group: list[int] = []
+    for i in order:
+        longer = group and lengths[i] > PADDING * lengths[group[0]] + 8
+        if longer or (len(group) + 1) * lengths[i] > GROUP:
+            if group:
+                yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def _rectangle(events: Events, indexes: list[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
+    """x and mask [time, streams, features], with missing values after a stream's end: they change nothing before."""
+    shape = (max(map(len, indexes)), len(indexes), len(events.features))
+    x = np.full(shape, np.nan)
+    for lane, index in enumerate(indexes):
+        x[: len(index), lane] = events.values[index]
+    mask = np.isfinite(x)
+    x = np.where(mask, x.clip(-VALUE_LIMIT, VALUE_LIMIT), 0)
+    return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(mask.astype(np.float32))

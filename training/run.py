@@ -20,14 +20,16 @@ from export.config import Config, Weights
 from export.file import save, sign, write
 from export.graph import build
 from export.signature import Signature, Training
-from training import card, checkpoint, experts, prepare, trainer
+from training import card, checkpoint, experts, trainer
 from training.calibrate import calibrate
 from training.checkpoint import Checkpoint
 from training.data import Events, read_events
 from training.errors import DataError, TrainingError, TrainingStopped
 from training.evaluate import Scores, evaluate
+from training.measure import choose_lags, constants
 from training.network import Network
 from training.options import TrainOptions
+from training.prepare import Prepared, prepare
 from training.splits import TRAIN, Split, split
 
 MODEL = "model.onnx"
@@ -60,10 +62,10 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     network = _network(events, parts, options)
-    streams = prepare.prepare(events, parts, network)
+    prepared = prepare(events, parts, network)
     trainer.initialise(network)
-    _fit_experts(network, streams, options.seed)
-    trainer.record(network, streams)
+    _fit_experts(network, prepared, options.seed)
+    trainer.record(network, prepared)
     history: list[dict[str, float | int | str]] = []
     (folder / "metrics.jsonl").write_bytes(b"")
 
@@ -73,8 +75,8 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
             lines.write(msgspec.json.encode(row) + b"\n")
         report(row)
 
-    outcome = trainer.train(network, streams, options, keep)
-    weights = network.weights() | calibrate(network, streams)
+    outcome = trainer.train(network, prepared, options, keep)
+    weights = network.weights() | calibrate(network, prepared)
     trained = time.monotonic()
 
     point = Checkpoint(
@@ -155,7 +157,7 @@ def reference(config: Config, weights: Weights) -> parity.Step:
 
 
 def _network(events: Events, parts: Split, options: TrainOptions) -> Network:
-    lags = prepare.choose_lags(events, parts, options.lags)
+    lags = choose_lags(events, parts, options.lags)
     config = Config(
         features=events.features,
         targets=events.features,
@@ -166,16 +168,16 @@ def _network(events: Events, parts: Split, options: TrainOptions) -> Network:
         # One for each stream, and one that says "no change".
         experts=min(options.experts, len(events.keys) + 1) if lags else 1,
     )
-    measured = prepare.constants(events, parts, config)
+    measured = constants(events, parts, config)
     network = Network(config)
     return network.load(network.weights() | measured)
 
 
-def _fit_experts(network: Network, streams: list[prepare.Stream], seed: int) -> None:
+def _fit_experts(network: Network, prepared: Prepared, seed: int) -> None:
     if not network.config.lags:
         return
     fitted = [
-        experts.fit(streams, target, network.config.experts, seed) for target in range(len(network.config.targets))
+        experts.fit(prepared, target, network.config.experts, seed) for target in range(len(network.config.targets))
     ]
     network.linear.weight.data = torch.from_numpy(np.concatenate(fitted).astype(np.float32))
 

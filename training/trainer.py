@@ -18,12 +18,13 @@ from training.errors import TrainingStopped
 from training.lanes import Piece, cut, windows
 from training.network import Network, doubt
 from training.options import TrainOptions
-from training.prepare import Stream
-from training.unroll import from_evaluation, quantile_loss, run
+from training.prepare import Prepared
+from training.unroll import quantile_loss, run, validated
 
 AVERAGE = 0.99
 CLIP = 1.0  # norm of the gradient over all weights
 SLOWER_AFTER = 3  # passes without a better score until the step is halved
+PART = 1 << 16  # evaluations that the experts advise at once
 BURN_IN = 512  # events of the training part that lead into the validation part
 
 Progress = Callable[[dict[str, float | int | str]], None]
@@ -42,13 +43,13 @@ class Outcome:
 
 
 def train(
-    network: Network, streams: list[Stream], options: TrainOptions, report: Progress, clock: Clock = time.monotonic
+    network: Network, prepared: Prepared, options: TrainOptions, report: Progress, clock: Clock = time.monotonic
 ) -> Outcome:
     """Fit the network; it ends with the best weights. Scores are quantile losses in scales.
 
     Raises TrainingStopped where there is nothing to learn from, or a loss is not finite.
     """
-    if sum(stream.trained for stream in streams) == 0:
+    if prepared.trained.sum() == 0:
         raise TrainingStopped("no stream has two events in the training part; give longer streams or another split")
     random = np.random.default_rng(options.seed)
     optimizer = torch.optim.AdamW(_groups(network, options), lr=options.learning_rate)
@@ -58,10 +59,10 @@ def train(
     for epoch in range(1, options.epochs + 1):
         began = clock()
         shift = int(random.integers(0, options.window)) if epoch > 1 else 0
-        pieces = cut([stream.trained for stream in streams], options.lanes, options.window, shift)
+        pieces = cut(prepared.trained.tolist(), options.lanes, options.window, shift)
         network.train()
         total = count = 0.0
-        for loss, weight in _losses(network, streams, pieces, options, random):
+        for loss, weight in _losses(network, prepared, pieces, options, random):
             if not torch.isfinite(loss):
                 raise TrainingStopped(
                     f"the loss became {loss.item()} in epoch {epoch} with --learning-rate {options.learning_rate:g}; "
@@ -77,8 +78,8 @@ def train(
                 stopped = "time"
                 break
         with average:
-            record(network, streams)
-            score = validate(network, streams)
+            record(network, prepared)
+            score = validate(network, prepared)
             if score < best:
                 best, best_epoch, best_weights = score, epoch, network.weights()
         now = clock()
@@ -106,7 +107,7 @@ def train(
     if not np.isfinite(best):
         raise TrainingStopped("no validation score was finite; try a smaller --learning-rate")
     network.load(best_weights)
-    record(network, streams)
+    record(network, prepared)
     return Outcome(epoch, best_epoch, best, clock() - start, stopped)
 
 
@@ -156,30 +157,33 @@ class Average:
             self.kept[i], parameter.data = parameter.data, self.kept[i]
 
 
-def record(network: Network, streams: list[Stream]) -> None:
-    """Bring each stream's doubts up to the experts' present weights. No gradient goes through them."""
+def record(network: Network, prepared: Prepared) -> None:
+    """Bring the doubts up to the experts' present weights. No gradient goes through them."""
     if network.config.experts == 1:
         return
+    # The sum before each evaluation, all streams at once in float64, less what it was at the stream's first one.
+    first = torch.from_numpy(np.repeat(prepared.first[:-1], np.diff(prepared.first)))
     with torch.no_grad():
-        for stream in streams:
-            error = (stream.change[..., None] - network.advice(stream.linear())).abs().clip(max=SEEN_LIMIT)
-            error *= (stream.weight * stream.young)[..., None]
-            stream.doubt = doubt(torch.cat([torch.zeros_like(error[:1]), error[:-1].cumsum(0)]))
+        advice = torch.cat([network.advice(prepared.linear(slice(i, i + PART))) for i in range(0, len(first), PART)])
+        error = (prepared.change[..., None] - advice).abs().clip(max=SEEN_LIMIT)
+        error *= prepared.counted[..., None]
+        total = torch.cat([torch.zeros(1, *error.shape[1:]), error[:-1]]).cumsum(0, dtype=torch.float64)
+        prepared.doubt = doubt((total - total[first]).float())
 
 
-def validate(network: Network, streams: list[Stream]) -> float:
+def validate(network: Network, prepared: Prepared) -> float:
     """Mean quantile loss on the validation part, with the end of the training part as run-up."""
     network.eval()
     pieces = [
-        Piece(i, max(0, stream.trained - BURN_IN), stream.known)
-        for i, stream in enumerate(streams)
-        if stream.known > stream.trained
+        Piece(i, max(0, int(trained) - BURN_IN), int(known))
+        for i, (trained, known) in enumerate(zip(prepared.trained, prepared.known, strict=True))
+        if known > trained
     ]
     total, count = 0.0, 0.0
     order = np.random.default_rng(0)
     with torch.no_grad():
-        for window, base, widths, change, weight in run(network, streams, windows(pieces, 256, 256, order)):
-            scored = weight * from_evaluation(window, lambda piece: streams[piece.stream].trained)
+        for window, base, widths, change, weight in run(network, prepared, windows(pieces, 256, 256, order)):
+            scored = weight * validated(prepared, window)
             quantiles = base + widths @ torch.from_numpy(OFFSETS)
             total += float(quantile_loss(quantiles, change, scored))
             count += float(scored.sum())
@@ -187,10 +191,10 @@ def validate(network: Network, streams: list[Stream]) -> float:
 
 
 def _losses(
-    network: Network, streams: list[Stream], pieces: list[Piece], options: TrainOptions, random: np.random.Generator
+    network: Network, prepared: Prepared, pieces: list[Piece], options: TrainOptions, random: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     groups = windows(pieces, options.lanes, options.window, random)
-    for _, base, widths, change, weight in run(network, streams, groups, options.dropout):
+    for _, base, widths, change, weight in run(network, prepared, groups, options.dropout):
         count = weight.sum()
         if count > 0:
             yield quantile_loss(base + widths @ torch.from_numpy(OFFSETS), change, weight), count

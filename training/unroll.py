@@ -1,20 +1,20 @@
 """Runs the LSTM and the head over windows of prepared streams: for training, for scores, for calibration."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from export.config import LEVELS, SEEN_LIMIT
-from training.lanes import Piece, Window
+from export.config import LEVELS
+from training.lanes import Window
 from training.network import Network
-from training.prepare import Stream
+from training.prepare import Prepared
 
 LOSS_LIMIT = 1000.0  # scales
 
 
 def run(
-    network: Network, streams: list[Stream], groups: Iterator[list[Window]], dropout: float = 0.0
+    network: Network, prepared: Prepared, groups: Iterator[list[Window]], dropout: float = 0.0
 ) -> Iterator[tuple[Window, Tensor, Tensor, Tensor, Tensor]]:
     """Run groups of pieces side by side from the cold LSTM, carrying its state from window to window, detached.
 
@@ -28,7 +28,7 @@ def run(
         for window in group:
             lanes = len(window.pieces)
             h, c = h[:, :lanes].contiguous(), c[:, :lanes].contiguous()
-            seen, linear, doubts, change, weight = _gather(streams, window)
+            seen, linear, doubts, change, weight = _gather(prepared, window)
             hidden, (h, c) = network.lstm(nn.functional.dropout(seen, dropout / 2), (h, c))
             correction, widths = network.predict(nn.functional.dropout(hidden, dropout))
             base = correction
@@ -46,32 +46,17 @@ def quantile_loss(quantiles: Tensor, change: Tensor, weight: Tensor) -> Tensor:
     return (torch.maximum(levels * error, (levels - 1) * error).sum(-1) * weight).sum()
 
 
-def from_evaluation(window: Window, first: Callable[[Piece], int]) -> Tensor:
-    """[steps, pieces, 1]: 1 from each piece's given evaluation on."""
-    starts = torch.tensor([first(piece) - piece.first - window.start for piece in window.pieces])
+def validated(prepared: Prepared, window: Window) -> Tensor:
+    """[steps, pieces, 1]: 1 where the next event is after the training part."""
+    starts = torch.tensor([int(prepared.trained[p.stream]) - p.first - window.start for p in window.pieces])
     return (torch.arange(window.steps)[:, None] >= starts).float()[..., None]
 
 
-def _gather(streams: list[Stream], window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """seen, linear, doubt, change and weight of a window, [steps, pieces, ...], padded with zeros."""
-    fields: tuple[list[Tensor], ...] = ([], [], [], [], [], [])
-    for piece in window.pieces:
-        stream, first = streams[piece.stream], piece.first + window.start
-        part = slice(first, min(first + window.steps, piece.last))
-        tensors = (stream.front, stream.way, stream.level, stream.doubt, stream.change, stream.weight)
-        for column, tensor in zip(fields, tensors, strict=True):
-            column.append(_padded(tensor[part], window.steps))
-    front, way, level, doubts, change, weight = (torch.stack(column, 1) for column in fields)
-    return (
-        torch.cat([front, way.clip(-SEEN_LIMIT, SEEN_LIMIT)], -1),
-        torch.cat([way, level], -1),
-        doubts,
-        change,
-        weight,
-    )
-
-
-def _padded(tensor: Tensor, steps: int) -> Tensor:
-    if len(tensor) == steps:
-        return tensor
-    return torch.cat([tensor, torch.zeros(steps - len(tensor), *tensor.shape[1:])])
+def _gather(prepared: Prepared, window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """seen, linear, doubt, change and weight of a window, [steps, pieces, ...]; padding repeats a piece's last."""
+    starts = [int(prepared.first[piece.stream]) + piece.first + window.start for piece in window.pieces]
+    left = torch.tensor([len(piece) - window.start for piece in window.pieces])
+    steps = torch.arange(window.steps)[:, None]
+    index = torch.tensor(starts) + torch.minimum(steps, left - 1)
+    weight = prepared.weight[index] * (steps < left)[..., None]
+    return prepared.seen(index), prepared.linear(index), prepared.doubt[index], prepared.change[index], weight

@@ -12,9 +12,10 @@ from training.baselines import autoregression, persistence
 from training.calibrate import Residuals, _stretch, _tail
 from training.data import Events
 from training.lanes import MIN_STEPS, cut, windows
+from training.measure import choose_lags, constants
 from training.naive import forward_filled, mean_changes
 from training.network import Network
-from training.prepare import choose_lags, constants, prepare
+from training.prepare import prepare
 from training.splits import Split
 
 
@@ -80,8 +81,8 @@ def test_experts_find_the_groups_that_made_the_streams() -> None:
     found = experts.fit(prepared, 0, 4, seed=0)
 
     def error(stream: int, w: np.ndarray) -> float:
-        rows = prepared[stream]
-        return float(np.abs(rows.change[:, 0].numpy() - rows.linear().numpy() @ w).mean())
+        rows = slice(prepared.first[stream], prepared.first[stream + 1])
+        return float(np.abs(prepared.change[rows, 0].numpy() - prepared.linear(rows).numpy() @ w).mean())
 
     best = [int(np.argmin([error(i, w) for w in found])) for i in range(8)]
     assert best[0] != best[1]

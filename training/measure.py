@@ -1,0 +1,70 @@
+"""What is measured on the training part before anything is learned: lags, and the constants of scaling."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.config import VALUE_LIMIT, Config, Weights
+from training.data import Events
+from training.naive import mean_changes
+from training.splits import TRAIN, Split
+
+DAILY, WEEKLY = tuple(range(1, 25)), (168,)
+MODEST = 4  # a lag is used where the median stream's training part is this many times as long
+
+
+def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The wanted lags, or 1 to 24 and 168 as far as the median stream's training part is long enough.
+
+    Lag 1 alone says nothing that the network does not know, and is no lag.
+    """
+    if wanted is not None:
+        return tuple(sorted(set(wanted))) if max(wanted, default=1) > 1 else ()
+    counts = np.bincount(events.stream[split.part(events.time) == TRAIN], minlength=len(events.keys))
+    length = float(np.median(counts[counts > 0]))
+    lags = tuple(lag for lag in (*DAILY, *WEEKLY) if lag * MODEST <= length)
+    return lags if len(lags) > 1 else ()
+
+
+def constants(events: Events, split: Split, config: Config) -> Weights:
+    """The weights that are not learned but measured on the training part: centre, spread and scale, or the prior."""
+    trained = split.part(events.time) == TRAIN
+    streams = [events.values[index[trained[index]]] for index in events.per_stream()]
+    streams = [np.clip(values, -VALUE_LIMIT, VALUE_LIMIT) for values in streams if len(values)]
+    changes = np.array([mean_changes(values) for values in streams])  # [streams, features]
+    if config.scaling == "fixed":
+        pooled = np.concatenate(streams)
+        center = _or(np.nanmedian, pooled, 0.0)
+        spread = np.maximum(_or(np.nanmean, np.abs(pooled - center), 1.0), 1e-9)
+        scale = _or(np.nanmean, changes, 1.0)
+        scale = np.where(scale > 0, scale, spread)
+        found = {"center": center, "spread": spread, "scale": scale}
+    else:
+        found = {"prior": np.stack([_prior(streams, changes, i) for i in range(changes.shape[1])], axis=1)}
+    return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+
+def _or(measure: object, array: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:
+    """nanmean or nanmedian over the first axis, or a constant where a feature has no value at all."""
+    there = np.isfinite(array).any(0)
+    filled = np.where(there, array, otherwise)
+    result: NDArray[np.float64] = measure(filled, axis=0)  # type: ignore[operator]
+    return result
+
+
+def _prior(streams: list[NDArray[np.float64]], changes: NDArray[np.float64], feature: int) -> tuple[float, float]:
+    """(a, b): a stream's scale is a * |first value| + b. Least absolute distance of the logarithms, over a grid."""
+    firsts = [values[np.isfinite(values[:, feature]), feature][:1] for values in streams]
+    known = [
+        (abs(first[0]), change)
+        for first, change in zip(firsts, changes[:, feature], strict=True)
+        if len(first) and change > 0
+    ]
+    if not known:
+        return 0.01, 1e-3
+    first, change = np.array(known).T
+    floor = max(float(np.median(change)) * 1e-3, 1e-12)
+    grid = [(0.0, float(np.exp(np.median(np.log(change)))))]
+    grid += [(a, b) for a in 10.0 ** np.arange(-6, 1.01, 0.25) for b in floor * 10.0 ** np.arange(0, 5.01, 0.5)]
+    costs = [np.abs(np.log(a * first + b) - np.log(change)).mean() for a, b in grid]
+    a, b = grid[int(np.argmin(costs))]
+    return float(a), max(float(b), 1e-12)
