@@ -86,6 +86,7 @@ def curves(history: list[Figures], folder: Path) -> None:
     axes.plot(epochs, [row["valid_loss"] for row in history], marker="o", markersize=3, label="validation part")
     axes.axvline(history[-1]["best_epoch"], color="grey", linestyle=":", label="kept")
     axes.set(xlabel="epoch", ylabel="quantile loss, in scales", title="Learning curve")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
     for kind, metadata in (("svg", {"Date": None}), ("png", {})):
