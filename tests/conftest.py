@@ -10,6 +10,8 @@ from kafka import KafkaAdminClient
 
 from localbroker.broker import LocalBroker
 
+BROKER_FOLDERS = {"contract", "integration", "recovery"}
+
 MakeTopic = Callable[..., str]
 
 
@@ -22,9 +24,9 @@ class Elsewhere:
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m "not broker"` is the set of tests that needs no Kafka."""
+    """`-m "not broker"` is the set of tests that needs no Kafka, neither the shared one nor one of their own."""
     for item in items:
-        if "kafka" in getattr(item, "fixturenames", ()):
+        if "kafka" in getattr(item, "fixturenames", ()) or item.path.parent.name in BROKER_FOLDERS:
             item.add_marker(pytest.mark.broker)
 
 

@@ -14,7 +14,6 @@ from localbroker.broker import LocalBroker
 from tests.service import eventually, produce, read, readings, serving
 
 CLIENTS = ["confluent", "kafka-python"]
-pytestmark = pytest.mark.broker  # also those that start one of their own
 
 
 class World:
