@@ -66,6 +66,8 @@ ALLOWED = frozenset(
 class ParityError(Exception):
     """The file does not do what the network does, or not always with the same bits; it must not be exported."""
 
+    exit_code = 1
+
 
 def check(model: ModelProto, config: Config, weights: Weights, reference: Step | None) -> float | None:
     """All checks; gives the greatest difference to the reference in units of the stream's scale (None without one).

@@ -78,7 +78,7 @@ def curves(history: list[Figures], folder: Path) -> None:
 
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "statecast"  # the same curve gives the same bytes
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     epochs = [row["epoch"] for row in history]
@@ -86,7 +86,7 @@ def curves(history: list[Figures], folder: Path) -> None:
     axes.plot(epochs, [row["valid_loss"] for row in history], marker="o", markersize=3, label="validation part")
     axes.axvline(history[-1]["best_epoch"], color="grey", linestyle=":", label="kept")
     axes.set(xlabel="epoch", ylabel="quantile loss, in scales", title="Learning curve")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
     for kind, metadata in (("svg", {"Date": None}), ("png", {})):
