@@ -149,10 +149,10 @@ def prefers_consumer_protocol(identity: Identity, session_timeout: float, timeou
     Partitions that stay are not interrupted by its rebalances. But the brokers alone set its session timeout, 45 s by
     default, and a dead member's partitions wait for that: it must be no longer than the one asked for.
     """
-    try:
-        with closing(Admin(identity, timeout=timeout)) as admin:
+    with closing(Admin(identity, timeout=timeout)) as admin:
+        try:
             offered = admin.consumer_session_timeout(identity.group)
-    except StatecastError as error:
-        log.info("the classic group protocol it is: %s", error)
-        return False
+        except StatecastError as error:  # an older broker, or no right to know
+            log.info("the classic group protocol it is: %s", error)
+            return False
     return offered is not None and offered <= session_timeout

@@ -199,17 +199,30 @@ class ConfluentSink:
             self._over = SinkFailed(str(overdue))
             raise self._over from None
         except (KafkaException, SystemError) as raised:
-            raise self._ended(_error(raised), doing) from None
+            raise self._ended(self._error(raised), doing) from None
 
     def _serve(self, timeout: float) -> None:
         """Let the callbacks speak, and raise what they say."""
         try:
             self._producer.poll(timeout)
         except (KafkaException, SystemError) as raised:  # once the producer is fenced
-            raise self._ended(_error(raised), "send") from None
+            raise self._ended(self._error(raised), "send") from None
         self._watch.check()
         if self._failed is not None:
             raise self._ended(*self._failed)
+
+    def _error(self, raised: BaseException) -> KafkaError:
+        # A fatal error is set as the exception of a call before that call's callbacks run. Python then finds that a
+        # callback returned a result nevertheless, or the exception gone, and raises SystemError.
+        known = raised if isinstance(raised, KafkaException) else raised.__cause__
+        if isinstance(known, KafkaException):
+            return known.args[0]  # type: ignore[no-any-return]
+        try:
+            self._producer.begin_transaction()  # the producer is given up anyway; this tells its fatal error
+        except (KafkaException, SystemError) as asked:
+            if isinstance(asked, KafkaException) and asked.args[0].fatal():
+                return asked.args[0]  # type: ignore[no-any-return]
+        return KafkaError(KafkaError._FAIL, str(raised))
 
     def _ended(self, error: KafkaError, doing: str) -> Exception:
         with contextlib.suppress(KafkaException, SystemError):
@@ -234,16 +247,6 @@ def _ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
     if code == KafkaError.MSG_SIZE_TOO_LARGE:
         return Refused(f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes ({error.str()})")
     return SinkFailed(f"cannot {doing}: {error.name()}: {error.str()}")
-
-
-def _error(raised: BaseException) -> KafkaError:
-    # A fatal error is set as the exception of a call before that call's callbacks run; Python then finds a callback
-    # that returned a result nevertheless, and raises SystemError with the true one behind it.
-    if isinstance(raised, KafkaException):
-        return raised.args[0]  # type: ignore[no-any-return]
-    if isinstance(raised.__cause__, KafkaException):
-        return raised.__cause__.args[0]  # type: ignore[no-any-return]
-    raise raised
 
 
 def _let_go(producer: Any) -> None:

@@ -45,7 +45,7 @@ def connected(make: Callable[..., Any], conf: dict[str, Any], servers: str, time
     Raises Unavailable where none comes within timeout, Refused on a wrong login, UsageError on a wrong setting.
     """
     relay = quiet_kafka_python()
-    relay.last_problem = None
+    relay.problems.clear()
     try:
         return make(**conf)
     except REFUSED as error:
@@ -55,9 +55,13 @@ def connected(make: Callable[..., Any], conf: dict[str, Any], servers: str, time
         raise UsageError(f"client property refused by kafka-python: {error}") from None
     except kafka_errors.KafkaError:
         # The constructor only says that time is up; why the attempts failed stands in its log alone.
-        problem = relay.last_problem
-        if isinstance(problem, REFUSED) or "certificate" in str(problem).lower():
-            raise Refused(f"Kafka at {servers} refused the connection: {problem}") from None
+        attempts = [problem for problem in relay.problems if not isinstance(problem, kafka_errors.KafkaTimeoutError)]
+        for problem in attempts:
+            if isinstance(problem, REFUSED) or "Handshake failed" in str(problem):
+                raise Refused(f"Kafka at {servers} refused the connection: {problem}") from None
+        # A broker says no and hangs up; the library often sees only the latter.
+        if attempts and "sasl_mechanism" in conf and all("socket disconnected" in str(end) for end in attempts):
+            raise Refused(f"Kafka at {servers} refused the connection: it hung up at every login") from None
         raise unreachable(servers, timeout) from None
 
 

@@ -1,5 +1,6 @@
 """What a source and a sink on librdkafka share: settings, the first contact, and its errors in the project's words."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -96,17 +97,21 @@ def fault(error: KafkaError, doing: str) -> BrokerFault:
 
 def reach(handle: Any, watch: Watch, servers: str, timeout: float) -> None:
     """Wait for a first answer of the brokers. Raises Unavailable where none comes, Refused on a wrong login."""
-    try:
-        handle.list_topics(topic="__consumer_offsets", timeout=timeout)  # any name: the answer is what counts
-    except KafkaException as raised:
-        handle.poll(0)  # serves the error callback
-        watch.check()
-        if raised.args[0].code() in REFUSED:
-            raise fault(raised.args[0], "list topics") from None
-        raise Unavailable(
-            f"cannot reach Kafka at {servers} within {timeout:g} s; is it running, and is --bootstrap-servers right?"
-        ) from None
-    watch.connected()
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            # In slices, so that a refusal is told at once. Any name does: the answer is what counts.
+            handle.list_topics(topic="__consumer_offsets", timeout=min(left, 0.5))
+            watch.connected()
+            return
+        except KafkaException as raised:
+            handle.poll(0)  # serves the error callback
+            watch.check()
+            if raised.args[0].code() in REFUSED:
+                raise fault(raised.args[0], "list topics") from None
+    raise Unavailable(
+        f"cannot reach Kafka at {servers} within {timeout:g} s; is it running, and is --bootstrap-servers right?"
+    )
 
 
 def partitions_of(handle: Any, topic: str, timeout: float) -> int:

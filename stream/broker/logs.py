@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 import time
+from collections import deque
 
 QUIET_SECONDS = 30.0
 log = logging.getLogger("statecast.kafka")
@@ -38,17 +39,17 @@ class _Readable(logging.Filter):
 
 
 class _Relay(logging.Handler):
-    """Passes kafka-python's records on to `log`, and keeps the last exception that a connection attempt ended with."""
+    """Passes kafka-python's records on to `log`, and keeps the last exceptions that connection attempts ended with."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.last_problem: BaseException | None = None
+        self.problems: deque[BaseException] = deque(maxlen=100)
 
     def emit(self, record: logging.LogRecord) -> None:
         if isinstance(record.args, tuple):
             for argument in record.args:
                 if isinstance(argument, BaseException):
-                    self.last_problem = argument
+                    self.problems.append(argument)
         if record.levelno < logging.ERROR:
             record.levelno, record.levelname = logging.INFO, "INFO"
         if log.isEnabledFor(record.levelno):

@@ -3,6 +3,7 @@
 confluent-kafka takes the user's properties as they are. What is not in the table below is unknown to kafka-python.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -50,6 +51,9 @@ TABLE: dict[str, tuple[str, tuple[Role, ...], Callable[[str], Any]]] = {
     "linger.ms": ("linger_ms", ("producer",), int),
 }
 
+# Both libraries would go on trying to connect, and never say that a file of theirs is missing.
+FILES = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.crl.location")
+
 # What the protocol of the service stands on; a user's property must not change it.
 RESERVED = frozenset(
     {
@@ -73,9 +77,11 @@ RESERVED = frozenset(
 
 def for_confluent(properties: Mapping[str, str]) -> dict[str, Any]:
     """The user's properties for librdkafka. Raises UsageError for one that the service sets itself."""
-    for name in properties:
+    for name, value in properties.items():
         if name in RESERVED:
             raise UsageError(f"client property {name}: statecast sets it itself; remove it")
+        if name in FILES and not os.access(value, os.R_OK):
+            raise UsageError(f"client property {name}: no file {value} that can be read")
     return dict(properties)
 
 

@@ -13,6 +13,7 @@ from stream.broker.clients import choose
 from stream.broker.port import Client, GroupProtocol, Identity, Records, Sink, Source
 
 DEADLINE = 20.0  # seconds that a condition may take on a loaded machine
+T = int(time.time()) * 1000  # of records; with old ones a broker's retention deletes them while a test still reads
 MakeTopic = Callable[..., str]
 MEMBERS = ("kafka-python", "confluent classic", "confluent consumer")
 
@@ -90,11 +91,12 @@ class Member:
         return [offset for number, offset, _, _, _ in self.records if number == partition]
 
 
-def wait_until(what: str, condition: Callable[[], object], *turn: Callable[[], object]) -> None:
+def wait_until(what: str | Callable[[], str], condition: Callable[[], object], *turn: Callable[[], object]) -> None:
     """Take turns until the condition holds; fail with its name when the deadline has passed."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE:g} s"
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what if isinstance(what, str) else what()}: not within {DEADLINE:g} s")
         for one in turn:
             one()
 
@@ -144,7 +146,7 @@ class World:
         sink = self.client.sink(self.identity("filler"), transactional=False, timeout=DEADLINE)
         for partition, count in counts.items():
             values = [b"%d" % i for i in range(count)]
-            sink.send(topic, partition, [b"key"] * count, values, [1_700_000_000_000] * count)
+            sink.send(topic, partition, [b"key"] * count, values, [T] * count)
         sink.flush(DEADLINE)
         sink.close()
 

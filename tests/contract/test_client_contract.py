@@ -6,9 +6,7 @@ import time
 import pytest
 
 from stream.errors import Unavailable
-from tests.contract.conftest import DEADLINE, MakeTopic, World, wait_until
-
-T = 1_700_000_000_000
+from tests.contract.conftest import DEADLINE, MakeTopic, T, World, wait_until
 
 
 def test_records_arrive_in_order_as_columns(world: World, make_topic: MakeTopic) -> None:

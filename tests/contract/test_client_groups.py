@@ -9,8 +9,6 @@ from stream.broker.clients import choose
 from stream.errors import SinkFailed, SlotTaken
 from tests.contract.conftest import DEADLINE, Broker, MakeTopic, Member, World, wait_until
 
-T = 1_700_000_000_000
-
 
 def heard(member: Member, what: str) -> list[int]:
     return sorted(p for name, partitions in member.heard if name == what for p in partitions)

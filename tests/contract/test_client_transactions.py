@@ -6,9 +6,7 @@ import pytest
 
 from stream.broker.port import Sink
 from stream.errors import Refused, SinkFailed, SinkFenced
-from tests.contract.conftest import DEADLINE, MakeTopic, World, wait_until
-
-T = 1_700_000_000_000
+from tests.contract.conftest import DEADLINE, MakeTopic, T, World, wait_until
 
 
 def send(sink: Sink, topic: str, *values: bytes, partition: int = 0) -> None:
@@ -21,7 +19,13 @@ def values(world: World, topic: str) -> list[bytes | None]:
 
 def wait_for(world: World, topic: str, *expected: bytes) -> None:
     """A commit returns when it is decided; a reader sees it a moment later, once each partition has its marker."""
-    wait_until(f"{expected!r:.100} visible", lambda: values(world, topic) == list(expected))
+    seen: list[bytes | None] = []
+
+    def as_expected() -> bool:
+        seen[:] = values(world, topic)
+        return seen == list(expected)
+
+    wait_until(lambda: f"{expected!r:.100} visible, not {seen!r:.100}", as_expected)
 
 
 def test_outputs_and_offsets_become_visible_together(world: World, make_topic: MakeTopic) -> None:
