@@ -29,6 +29,11 @@ class Partition:
         """Whether there is something to commit, or to put back."""
         return self.position != self.mark
 
+    @property
+    def uncommitted(self) -> bool:
+        """Whether a commit would move the committed offset: what was only restored lies below it already."""
+        return self.position > max(self.mark, self.until)
+
     def restore(self, begin: int, until: int, now: float) -> None:
         """The committed offset is known: rebuild from `begin`."""
         self.phase = Phase.RESTORING if begin < until else Phase.LIVE
@@ -37,8 +42,10 @@ class Partition:
         self.began = now
 
     def rewind(self) -> None:
-        """Back to the mark; what lay between did not happen."""
+        """Back to the mark; what lay between did not happen. A restore's last steps are then to be taken again."""
         self.position = self.mark
+        if self.position < self.until:
+            self.phase = Phase.RESTORING
 
     def settle(self) -> None:
         """What was done stands."""

@@ -290,7 +290,8 @@ class Worker:
 
     def _happened(self) -> bool:
         """Whether the transaction whose answer never came took place. All of it did, or none of it."""
-        moved = [p for p in self._group.present() if p.moved and p.phase is Phase.LIVE]
+        # Only these can tell: where nothing is new, the committed offset is the position in any case.
+        moved = [p for p in self._group.present() if p.uncommitted and p.phase is Phase.LIVE]
         if not moved:
             return False
         committed = self._link.patiently(
