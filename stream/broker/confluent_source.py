@@ -3,21 +3,19 @@
 Rebalance callbacks run inside `poll` and `close`, on the caller's thread.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.broker.admin import remove_member
+from stream.broker.confluent_offsets import Offsets
 from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.librdkafka import NO_TOPIC, REFUSED, GroupOf, Watch, fault, made, partitions_of, reach, settings
 from stream.broker.port import Identity, Listener, Records
-from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
+from stream.errors import Refused, SinkFailed, SlotTaken
 
-EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _FENCED = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
 _GROUP_REFUSED = frozenset(
     {
@@ -38,14 +36,14 @@ class ConfluentSource:
         self._identity = identity
         self._topic = topic
         self._watch = Watch(identity.bootstrap_servers)
-        self._conf = settings(identity, self._watch)
+        common = settings(identity, self._watch)
         conf: dict[str, Any] = {
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,  # of records fetched ahead, over all partitions
             "fetch.message.max.bytes": 1_048_576,
             "fetch.max.bytes": 33_554_432,
             "fetch.wait.max.ms": 100,
-            **self._conf,
+            **common,
             "group.id": identity.group,
             "group.instance.id": identity.slot,
             "enable.auto.commit": False,
@@ -62,7 +60,7 @@ class ConfluentSource:
             conf["session.timeout.ms"] = int(session_timeout * 1000)
             conf["heartbeat.interval.ms"] = max(100, min(500, int(session_timeout * 1000 / 3)))
         self._consumer: Any = made(Consumer, conf)
-        self._admin: Any = None
+        self._offsets = Offsets(identity, topic, common, self._watch)
         self._paused: set[int] = set()
         self._listener: Listener | None = None
         self._raised: BaseException | None = None
@@ -179,48 +177,13 @@ class ConfluentSource:
                 self._consumer.pause([target])
 
     def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
-        doing = f"read the committed offsets of group {self._identity.group}"
-        found = self._ask(doing, lambda: self._consumer.committed(self._tps(partitions), timeout=timeout))
-        for tp in found:
-            if tp.error is not None:
-                raise fault(tp.error, doing)
-        return {tp.partition: tp.offset if tp.offset >= 0 else None for tp in found}
+        return self._offsets.committed(partitions, timeout)
 
     def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
-        # The consumer's own get_watermark_offsets ends at the last stable offset, because it is read_committed.
-        tp = TopicPartition(self._topic, partition)
-        low = self._offsets({tp: EARLIEST}, IsolationLevel.READ_UNCOMMITTED, timeout)
-        high = self._offsets({tp: LATEST}, IsolationLevel.READ_UNCOMMITTED, timeout)
-        return low[partition], high[partition]
+        return self._offsets.watermarks(partition, timeout)
 
     def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
-        wanted = dict.fromkeys(self._tps(partitions), LATEST)
-        return self._offsets(wanted, IsolationLevel.READ_COMMITTED, timeout) if wanted else {}
-
-    def _offsets(self, wanted: dict[TopicPartition, Any], isolation: Any, timeout: float) -> dict[int, int]:
-        if self._admin is None:
-            self._admin = made(AdminClient, self._conf)
-        doing = f"read the offsets of topic {self._topic}"
-        futures = self._admin.list_offsets(wanted, isolation_level=isolation, request_timeout=timeout)
-        try:
-            done = self._ask(
-                doing, lambda: {tp.partition: future.result(timeout + 1.0) for tp, future in futures.items()}
-            )
-        except Unavailable:
-            # Its metadata may be from before a broker's restart, and ListOffsets alone never renews it: a stale leader
-            # epoch was answered with FENCED_LEADER_EPOCH until the client was replaced.
-            self._admin = None
-            raise
-        return {partition: result.offset for partition, result in done.items()}
-
-    def _ask(self, doing: str, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except KafkaException as raised:
-            self._watch.check()
-            raise fault(raised.args[0], doing) from None
-        except TimeoutError:
-            raise Unavailable(f"cannot {doing}: no answer in time") from None
+        return self._offsets.ends(partitions, timeout)
 
     def position(self, partition: int) -> int | None:
         (found,) = self._consumer.position([TopicPartition(self._topic, partition)])
@@ -247,7 +210,7 @@ class ConfluentSource:
 
     def close(self, leave: bool) -> None:
         self._consumer.close()
-        self._admin = None
+        self._offsets.close()
         if leave:
             remove_member(self._identity)
 
