@@ -1,9 +1,9 @@
 """What the brokers know of a topic's offsets, asked beside the consumer, on handles of their own.
 
 The consumer that is subscribed must not be asked: after a broker was away, its `committed` was seen to time out until
-the application polled again, which who asks must not do. Nor must librdkafka's admin client: where a coordinator did not
-answer, it ended the process with a failed assertion. So these are consumers that never subscribe; one whose question
-failed is replaced, for what it knows of leaders and coordinators may be from before a restart.
+the application polled again, which who asks must not do. Nor must librdkafka's admin client: where a coordinator did
+not answer, it ended the process with a failed assertion. So these are consumers that never subscribe; one whose
+question failed is replaced, for what it knows of leaders and coordinators may be from before a restart.
 """
 
 import time
