@@ -17,7 +17,7 @@ from loadtest.kafka import Cluster
 from loadtest.offer import offer
 from loadtest.partitioner import partition_of
 
-LINGER = {False: 0.010, True: 0.001}  # seconds, by whether there is a rate: then it is part of every latency
+LINGER = {False: 0.010, True: 0.005}  # seconds, by whether there is a rate: then it is part of every latency
 BATCH = {False: 2000, True: 100}  # events between two looks at whether to stop
 
 
