@@ -114,7 +114,7 @@ class Worker:
         if batches:
             self._attempt(lambda: self._process(batches))
         self._promote()
-        if self._due():
+        if self._due() or self._ended():  # the end is reached once it is committed
             self._attempt(self._commit)
 
     def _attempt(self, action: Callable[[], None]) -> None:

@@ -113,7 +113,7 @@ class Broker:
         self._open, self._moving = [], {}
 
 
-def run(broker: Broker, folder: Path) -> None:
+def run(broker: Broker, folder: Path, *, interval: float = 0.01) -> None:
     path = folder / "model.onnx"
     random_model(path, hidden=4)
     model = Model(path)
@@ -121,7 +121,7 @@ def run(broker: Broker, folder: Path) -> None:
     codec = Codec(model.signature, model.fingerprint, max_key_bytes=100, max_value_bytes=100)
     ticks = itertools.count()
     worker = Worker(
-        Plan("in", len(broker.ends), batch=100, commit_interval=0.01, leave=False, until_end=True),
+        Plan("in", len(broker.ends), batch=100, commit_interval=interval, leave=False, until_end=True),
         Access(broker, Identity("", "g", "g-a", {}), "in", exactly_once=True, session_timeout=10, broker_timeout=60),
         engine,
         Pipeline(Topics("in", "out", "dead", 1000), engine, codec),
@@ -149,3 +149,11 @@ def test_a_restored_partition_that_is_put_back_never_commits_below_its_committed
         history = [commit[partition] for commit in broker.commits if partition in commit]
         assert history == sorted(history)
         assert all(offset >= committed for offset in history)
+
+
+def test_the_end_is_not_reached_before_it_is_committed(tmp_path: Path) -> None:
+    broker = Broker(ends={0: 10}, committed={}, polls=[100])
+    broker.failures = 3
+    run(broker, tmp_path, interval=60.0)
+    assert broker.outputs == [(0, offset) for offset in range(10)]
+    assert broker.offsets == {0: 10}
