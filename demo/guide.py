@@ -27,8 +27,8 @@ def run(options: Options, workspace: Workspace, screen: Screen) -> bool:
     cut = boundaries(workspace.data)
     with ExitStack() as stack:
         broker = stack.enter_context(kafka(options, screen, workspace))
-        model = learn(events, workspace, options.train_seconds, screen)
         cluster = stack.enter_context(closing(connect(broker.bootstrap_servers)))
+        model = learn(events, workspace, options.train_seconds, screen)
         names = Names()
         stack.enter_context(topics.temporary(broker.bootstrap_servers, cluster, names))
         screen.head("statecast serve, exactly once")
