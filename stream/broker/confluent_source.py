@@ -3,6 +3,7 @@
 Rebalance callbacks run inside `poll` and `close`, on the caller's thread.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -43,6 +44,7 @@ class ConfluentSource:
             "fetch.message.max.bytes": 1_048_576,
             "fetch.max.bytes": 33_554_432,
             "fetch.wait.max.ms": 100,
+            "fetch.queue.backoff.ms": 5,
             **common,
             "group.id": identity.group,
             "group.instance.id": identity.slot,
@@ -62,6 +64,7 @@ class ConfluentSource:
         self._consumer: Any = made(Consumer, conf)
         self._offsets = Offsets(identity, topic, common, self._watch)
         self._paused: set[int] = set()
+        self._sought: dict[int, int] = {}  # where partitions were sent of which nothing was delivered since
         self._listener: Listener | None = None
         self._raised: BaseException | None = None
         try:
@@ -100,7 +103,9 @@ class ConfluentSource:
             self._drop(consumer, partitions)
 
     def _drop(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        self._paused.difference_update(p.partition for p in partitions)
+        for number in (p.partition for p in partitions):
+            self._paused.discard(number)
+            self._sought.pop(number, None)
         consumer.incremental_unassign(partitions)
 
     def _tell(self, what: str, partitions: list[int]) -> None:
@@ -128,7 +133,11 @@ class ConfluentSource:
             return []
         if any(map(Message.error, messages)):
             messages = self._without_events(messages)
-        return _columns(messages)
+        columns = _columns(messages)
+        if self._sought:
+            for batch in columns:
+                self._sought.pop(batch.partition, None)
+        return columns
 
     def _without_events(self, messages: list[Message]) -> list[Message]:
         for message in messages:
@@ -161,9 +170,23 @@ class ConfluentSource:
 
     def resume(self, partitions: Sequence[int]) -> None:
         self._consumer.resume(self._tps(partitions))
+        for partition in self._paused.intersection(partitions):
+            self._wake(partition)
         self._paused.difference_update(partitions)
 
+    def _wake(self, partition: int) -> None:
+        # Resuming does not wake the thread that fetches, which sleeps up to a second while all is paused. A seek to
+        # where it stands does; but one to 0 never does, so 1 comes first.
+        here = self._sought.get(partition, self.position(partition))
+        if here is None:
+            return  # it has not begun yet, and will wake the thread when it does
+        with contextlib.suppress(KafkaException):
+            if here == 0:
+                self._consumer.seek(TopicPartition(self._topic, partition, 1))
+            self._consumer.seek(TopicPartition(self._topic, partition, here))
+
     def seek(self, partition: int, offset: int) -> None:
+        self._sought[partition] = offset
         target = TopicPartition(self._topic, partition, offset)
         try:
             self._consumer.seek(target)

@@ -22,7 +22,7 @@ from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Statecas
 
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
 MAX_UNSENT_BYTES = 64 << 20  # the library's own queue has no bound
-METADATA_SECONDS = 5.0
+METADATA_SECONDS = 3.0
 
 _FENCED = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
 _NULL = b"null"  # told by identity: the library refuses a record with neither key nor value before it serialises them

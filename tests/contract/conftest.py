@@ -178,7 +178,7 @@ def visible(servers: str, topic: str, partitions: int) -> list[Seen]:
         deadline = time.monotonic() + DEADLINE
         while len(at_end) < partitions:
             assert time.monotonic() < deadline, f"topic {topic} could not be read to its end"
-            for message in reader.consume(10_000, 0.1):
+            for message in reader.consume(10_000, 0.02):
                 error = message.error()
                 if error is not None:
                     assert error.code() == KafkaError._PARTITION_EOF, error

@@ -116,6 +116,29 @@ def test_a_seek_names_the_next_record_and_keeps_the_pause(world: World, make_top
     wait_until("the last comes", lambda: member.offsets(1) == [99], member.poll)
 
 
+@pytest.mark.parametrize("offset", [0, 40])
+def test_what_is_resumed_comes_at_once(world: World, make_topic: MakeTopic, offset: int) -> None:
+    topic = make_topic()
+    world.fill(topic, {0: 100})
+    member = world.joined(topic, 1)
+    wait_until("all come", lambda: len(member.records) == 100, member.poll)
+    took = []
+    for _ in range(3):
+        member.source.pause([0])
+        until = time.monotonic() + 0.3  # the fetches under way have ended
+        while time.monotonic() < until:
+            assert member.poll() == []
+        member.source.seek(0, offset)
+        seen = len(member.records)
+        began = time.monotonic()
+        member.source.resume([0])
+        wait_until("it comes", lambda seen=seen: len(member.records) > seen, member.poll)
+        took.append(time.monotonic() - began)
+        wait_until("all come", lambda seen=seen: len(member.records) == seen + 100 - offset, member.poll)
+        assert member.offsets(0)[seen:] == list(range(offset, 100))
+    assert min(took) < 0.5, f"resumed partitions slept for {took} s"
+
+
 def test_a_seek_in_the_middle_of_what_was_fetched(world: World, make_topic: MakeTopic) -> None:
     topic = make_topic()
     world.fill(topic, {0: 5000})
