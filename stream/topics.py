@@ -10,6 +10,7 @@ from stream.errors import Refused, UsageError
 from stream.settings import Settings
 
 KAFKA_MAX_MESSAGE = 1_048_588  # bytes; the broker's default of max.message.bytes
+TIMESTAMP_LIMITS = ("message.timestamp.before.max.ms", "message.timestamp.after.max.ms")  # since Kafka 3.6
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,12 @@ def prepare(settings: Settings, identity: Identity) -> Layout:
                 f"--input-topic {kafka.input_topic}: is compacted, and a replay could not see what compaction took; "
                 "use a topic with cleanup.policy=delete"
             )
-        _co_partitioned(admin, "--output-topic", kafka.output_topic, source, settings, {})
-        largest = int(source.config.get("max.message.bytes", KAFKA_MAX_MESSAGE))
-        wanted = {"max.message.bytes": str(largest + ROOM)}
+        # Outputs carry the timestamps of their events, so they must be welcome wherever those were.
+        times = {name: source.config[name] for name in TIMESTAMP_LIMITS if name in source.config}
+        _co_partitioned(admin, "--output-topic", kafka.output_topic, source, settings, times)
+        # Kafka holds a batch of records against the limit, too: it must have room for what a client puts into one.
+        largest = max(KAFKA_MAX_MESSAGE, int(source.config.get("max.message.bytes", KAFKA_MAX_MESSAGE)))
+        wanted = {**times, "max.message.bytes": str(largest + ROOM)}
         letters = _co_partitioned(admin, "--dead-letter-topic", settings.dead_letter_topic, source, settings, wanted)
         return Layout(source.partitions, int(letters.config.get("max.message.bytes", KAFKA_MAX_MESSAGE)))
 

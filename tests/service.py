@@ -27,10 +27,10 @@ def eventually(what: str, condition: Callable[[], Any], timeout: float = 60.0) -
     return result
 
 
-def produce(servers: str, topic: str, events: Iterable[Event], **config: Any) -> None:
-    """Send events, placed by their key as any producer places them, and wait until they are there."""
+def produce(servers: str, topic: str, events: Iterable[Event], at: int | None = None, **config: Any) -> None:
+    """Send events, placed by their key as any producer places them, and wait until they are there. at: timestamp."""
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5, max_request_size=10_000_000, **config)
-    sent = [producer.send(topic, key=key, value=value) for key, value in events]
+    sent = [producer.send(topic, key=key, value=value, timestamp_ms=at) for key, value in events]
     producer.flush(60)
     for one in sent:
         one.get(0)

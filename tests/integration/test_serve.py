@@ -3,7 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,25 @@ def test_bad_input_becomes_a_dead_letter_and_harms_nobody(world: World, make_top
     assert [(r.key, r.value) for r in letters] == bad
     assert all(h["__statecast.errors.message"] for h in headers)
     world.check()
+
+
+def test_created_topics_take_whatever_the_input_took(world: World, make_topic: Callable[..., str]) -> None:
+    source = make_topic(config={"message.timestamp.after.max.ms": str(2**62), "max.message.bytes": "2000"})
+    world = replace(world, input=source, output=f"{source}.out")
+    in_2100 = 4_102_444_800_000
+    produce(world.servers, source, [(b"a", b'{"value": 1}')], at=in_2100)
+    produce(world.servers, source, [(b"a", b"bad" * 100)] * 3000, batch_size=0)
+    produce(world.servers, source, [(b"a", b"bad")], at=in_2100)
+    world.drain()
+    assert [record.timestamp for record in read(world.servers, world.output)] == [in_2100]
+    letters = read(world.servers, world.letters)
+    assert (len(letters), letters[-1].timestamp) == (3001, in_2100)
+
+
+def test_memory_that_this_machine_has_not_is_told(told: Callable[..., tuple[int, str]], make_topic: Any) -> None:
+    code, error = told(**{"input-topic": make_topic(), "memory-limit": "900TiB"})
+    assert code == 2
+    assert error.startswith("statecast: --memory-limit ")
 
 
 def test_a_null_record_resets_its_stream(world: World) -> None:
