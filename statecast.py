@@ -1,5 +1,6 @@
 """The command line. It wires the packages together, and imports each only where a command needs it."""
 
+import errno
 import inspect
 import os
 import sys
@@ -250,6 +251,13 @@ def main() -> None:
         print(f"statecast: this command needs {package}, which is not installed; {mend}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            place = error.filename or "the output"
+            print(
+                f"statecast: {place} cannot be written ({error.strerror}); make room, or write elsewhere",
+                file=sys.stderr,
+            )
+            sys.exit(1)
         code = getattr(error, "exit_code", None)
         if code is None and os.environ.get("STATECAST_TRACEBACK"):
             raise

@@ -16,6 +16,7 @@ from stream import logs, metrics
 from stream.broker.clients import choose
 from stream.broker.port import Client, Identity
 from stream.codec import Codec
+from stream.errors import UsageError
 from stream.http.health import Address, serving
 from stream.link import Access
 from stream.pipeline import Pipeline, Topics
@@ -89,7 +90,12 @@ def _worker(
         session_timeout=settings.kafka.session_timeout,
         broker_timeout=settings.delivery.broker_timeout,
     )
-    engine = Engine(model, capacity)
+    try:
+        engine = Engine(model, capacity)
+    except MemoryError:
+        raise UsageError(
+            f"--memory-limit {settings.limits.memory_limit}: more bytes than this machine can reserve; lower it"
+        ) from None
     return Worker(plan, access, engine, Pipeline(topics, engine, codec), stopping)
 
 

@@ -15,7 +15,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from stream.errors import UsageError
 
@@ -184,6 +190,8 @@ def load(flags: Mapping[tuple[str, str], Any], config: Path | None) -> Settings:
         return settings
     except ValidationError as error:
         raise UsageError("; ".join(_told(e["loc"], e["input"], e["msg"]) for e in error.errors())) from None
+    except SettingsError as error:  # a section given whole, in a variable, that is not JSON
+        raise UsageError(f"environment STATECAST_*: {error}; give JSON for a table") from None
     except ValueError as error:  # TOML that cannot be parsed
         raise UsageError(f"--config {config}: {error}") from None
 

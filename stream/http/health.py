@@ -29,7 +29,7 @@ class Address:
     def parse(text: str) -> "Address":
         """Raises UsageError where the text is not HOST:PORT."""
         host, _, port = text.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
+        if not host or not port.isdecimal() or int(port) > 65535:
             raise UsageError(f"--http {text}: must be HOST:PORT, e.g. 127.0.0.1:8080")
         return Address(host.strip("[]"), int(port))
 

@@ -1,5 +1,7 @@
 """What a user gets wrong is told in one line that names the thing, the value seen and the mend; no traceback."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import onnx
 import pytest
 
 from export.sample import random_model
-from tests.service import command
+from tests.service import ROOT, command
 
 COMMANDS = ["serve", "loadtest", "train", "export", "replay", "inspect", "broker"]
 
@@ -129,6 +131,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (["--delivery", "twice"], "'exactly_once' or 'at_least_once'"),
         (["--memory-limit", "plenty"], "--memory-limit"),
         (["--http", "nowhere"], "must be HOST:PORT"),
+        (["--http", "127.0.0.1:²"], "must be HOST:PORT"),
         (["--output-topic", "a"], "must be three topics"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
     ],
@@ -138,6 +141,13 @@ def test_an_option_of_serve_with_a_wrong_value_is_told(arguments: list[str], say
     random_model(model, hidden=4)
     line = told(2, "serve", "--model", str(model), "--input-topic", "a", "--output-topic", "b", *arguments)
     assert says in line
+
+
+def test_a_table_in_the_environment_that_is_not_json_is_told() -> None:
+    line = told(2, "serve", "--input-topic", "a", "--output-topic", "b", STATECAST_KAFKA__PROPERTIES="{")
+    assert "environment" in line
+    assert "kafka" in line
+    assert "--config" not in line
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -153,3 +163,15 @@ def test_a_misspelled_key_of_the_file_is_told(tmp_path: Path) -> None:
     config = tmp_path / "statecast.toml"
     config.write_text('[kafka]\ninput_topc = "a"\n')
     assert "kafka.input_topc" in told(2, "serve", "--config", str(config))
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    random_model(model, hidden=4)
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "statecast", "inspect", str(model)],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False,
+        )  # fmt: skip
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in result.stderr
