@@ -169,6 +169,7 @@ def visible(servers: str, topic: str, partitions: int) -> list[Seen]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,  # the end of a partition is told with the answer to a fetch
         }
     )
     found: list[Seen] = []

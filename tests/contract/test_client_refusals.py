@@ -96,13 +96,13 @@ def test_a_broker_that_is_not_there_is_told_in_time_in_one_line(name: str, what:
     def make() -> None:
         with pytest.raises(Unavailable) as error:  # noqa: PT012
             if what == "source":
-                client.source(identity, "topic", session_timeout=6.0, timeout=2.0)
+                client.source(identity, "topic", session_timeout=6.0, timeout=1.0)
             else:
-                client.sink(identity, transactional=what == "transactional sink", timeout=2.0)
-        assert str(error.value).startswith(f"cannot reach Kafka at {NOWHERE} within 2 s; is it running")
+                client.sink(identity, transactional=what == "transactional sink", timeout=1.0)
+        assert str(error.value).startswith(f"cannot reach Kafka at {NOWHERE} within 1 s; is it running")
         assert "\n" not in str(error.value)
 
-    assert seconds(make) < 5
+    assert seconds(make) < 4
 
 
 def test_topics_of_a_broker_that_is_not_there() -> None:
@@ -269,18 +269,18 @@ def test_every_call_ends_while_the_broker_is_silent(strict: Strict, strict_world
     strict.freeze()
     try:
         calls: dict[str, Callable[[], object]] = {
-            "poll": lambda: source.poll(10, 1.0),
+            "poll": lambda: source.poll(10, 0.5),
             "position": lambda: source.position(0),
             "pause": lambda: source.pause([0]),
             "seek": lambda: source.seek(0, 3),
             "resume": lambda: source.resume([0]),
-            "commit": fails(SinkFailed, lambda: sinks["commit"].commit(1.0)),
-            "offsets": fails(SinkFailed, lambda: sinks["offsets"].send_offsets({0: 5}, group, 1.0)),
+            "commit": fails(SinkFailed, lambda: sinks["commit"].commit(0.5)),
+            "offsets": fails(SinkFailed, lambda: sinks["offsets"].send_offsets({0: 5}, group, 0.5)),
             "send": lambda: sinks["flush"].send(out, 0, [b"k"], [b"v"], [T]),
-            "flush": fails(SinkFailed, lambda: sinks["flush"].flush(1.0)),
-            "committed": fails(Unavailable, lambda: source.committed([0], 1.0)),
-            "end_offsets": fails(Unavailable, lambda: source.end_offsets([0], 1.0)),
-            "watermarks": fails(Unavailable, lambda: source.watermarks(0, 1.0)),
+            "flush": fails(SinkFailed, lambda: sinks["flush"].flush(0.5)),
+            "committed": fails(Unavailable, lambda: source.committed([0], 0.5)),
+            "end_offsets": fails(Unavailable, lambda: source.end_offsets([0], 0.5)),
+            "watermarks": fails(Unavailable, lambda: source.watermarks(0, 0.5)),
             "group": source.group,
             "close a sink": sinks["commit"].close,
         }
