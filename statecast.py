@@ -115,9 +115,6 @@ def serve(config: Path | None = None, **given: Any) -> None:
     serve(load({tuple(name.split("__")): value for name, value in given.items()}, config))  # type: ignore[misc]
 
 
-command("serve", _serve_flags, serve)
-
-
 def loadtest(**given: Any) -> None:
     """Offer load to a running service, measure it, and verify its output bit by bit."""
     from loadtest.options import LoadOptions
@@ -130,9 +127,6 @@ def _loadtest_flags() -> list[Flag]:
     from loadtest.options import LoadOptions
 
     return declared(LoadOptions)
-
-
-command("loadtest", _loadtest_flags, loadtest)
 
 
 def train(data: tuple[Path, ...], **given: Any) -> None:
@@ -156,14 +150,6 @@ def _train_flags() -> list[Flag]:
     from training.options import TrainOptions
 
     return declared(TrainOptions)
-
-
-command(
-    "train",
-    _train_flags,
-    train,
-    data=Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet, one row for each event")],
-)
 
 
 @app.command()
@@ -224,12 +210,22 @@ def inspect_(
 @app.command()
 def broker(
     directory: Annotated[Path | None, typer.Option("--dir", help="where its data lies [a temporary directory]")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="TCP port on 127.0.0.1 [9092, or a free one]")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="TCP port on 127.0.0.1 [9092, or a free one]")
+    ] = None,
 ) -> None:
     """Run a single-node Apache Kafka on this machine, for trials and tests."""
     from localbroker.cli import run
 
     raise typer.Exit(run(directory, port))
+
+
+def register() -> None:
+    """The commands whose options are declared elsewhere."""
+    data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet, one row for each event")]
+    command("train", _train_flags, train, data=data)
+    command("serve", _serve_flags, serve)
+    command("loadtest", _loadtest_flags, loadtest)
 
 
 def main() -> None:
@@ -238,6 +234,7 @@ def main() -> None:
     Every package has errors of its own; those meant for the user carry an exit_code, as click's and typer's do.
     """
     try:
+        register()
         # Without click's own error handling, what a typer.Exit carries is returned.
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="statecast", standalone_mode=False) or 0)
     except KeyboardInterrupt:

@@ -245,7 +245,9 @@ def _ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
     if code in NO_TOPIC:
         return Refused(f"cannot {doing}: {error.str()}")
     if code == KafkaError.MSG_SIZE_TOO_LARGE:
-        return Refused(f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes ({error.str()})")
+        return Refused(
+            f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes; raise that ({error.str()})"
+        )
     return SinkFailed(f"cannot {doing}: {error.name()}: {error.str()}")
 
 

@@ -149,6 +149,9 @@ class KafkaPythonSink:
         try:
             self._producer.flush(timeout)
         except kafka_errors.KafkaError as error:
+            # Where a record was refused, flush says only that some future is not done.
+            if any(future.exception is not None for future in self._futures):
+                raise self._undelivered(self._futures) from None
             raise self._ended(error, "flush") from None
         futures, self._futures, self._unsent = self._futures, [], 0
         for future in futures:
@@ -220,7 +223,7 @@ def _ended(error: BaseException, doing: str) -> BrokerFault | SinkFailed:
     if isinstance(error, REFUSED):
         return fault(error, doing)
     if isinstance(error, kafka_errors.MessageSizeTooLargeError):
-        return Refused(f"cannot {doing}: a record is larger than its max.message.bytes ({text})")
+        return Refused(f"cannot {doing}: a record is larger than its max.message.bytes; raise that ({text})")
     return SinkFailed(f"cannot {doing}: {text}")
 
 

@@ -134,6 +134,20 @@ def test_memory_that_this_machine_has_not_is_told(told: Callable[..., tuple[int,
     assert error.startswith("statecast: --memory-limit ")
 
 
+def test_an_output_topic_that_takes_no_prediction_ends_the_service_with_one_line(
+    world: World, make_topic: Callable[..., str]
+) -> None:
+    narrow = make_topic(partitions=3, config={"max.message.bytes": "100"})
+    produce(world.servers, world.input, readings(500, streams=10))
+    result = command("serve", *world.arguments("--until-end", "--log-level", "error", "--output-topic", narrow))
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert narrow in last
+    assert "max.message.bytes" in last
+    world.drain()
+    world.check()
+
+
 def test_a_null_record_resets_its_stream(world: World) -> None:
     produce(world.servers, world.input, [(b"a", b'{"value": 1}'), (b"a", b'{"value": 2}'), (b"a", None)])
     produce(world.servers, world.input, [(b"a", b'{"value": 3}')])
