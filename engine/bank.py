@@ -1,7 +1,7 @@
 """The rows of all streams, side by side, and the copies that can put them back. Knows slots, never keys.
 
-A row is one stream's whole recurrent state: float32 columns, and beside them its last offset, its last time and its
-step. The bank is reserved once, at its ceiling: zeroed pages cost nothing until they are touched.
+A row is one stream's whole recurrent state: float32 columns, and beside them the int64 columns of COLUMNS. The bank is
+reserved once, at its ceiling: zeroed pages cost nothing until they are touched. Whoever is handed a slot clears it.
 """
 
 from dataclasses import dataclass
@@ -10,45 +10,58 @@ import numpy as np
 
 from engine.columns import Floats, Ints
 
-COUNTERS_BYTES = 3 * 8  # offset, time and step of one row
+COUNTERS_BYTES = 4 * 8  # the int64 columns of one row
 
 
 @dataclass(slots=True)
 class Copies:
-    """Rows as they were before somebody wrote to them."""
+    """Rows as they were before somebody wrote to them. The columns are those of `rows.Rows`."""
 
     slots: Ints  # [stream]
     rows: Floats  # [stream, width]
     offset: Ints
     time: Ints
+    clock: Ints
     step: Ints
 
 
 class Bank:
-    """[capacity, width] float32 and three int64 columns."""
+    """[capacity, width] float32 and four int64 columns, as `rows.Rows` tells them."""
 
     def __init__(self, capacity: int, width: int) -> None:
         self.rows: Floats = np.zeros((capacity, width), np.float32)
-        self.offset: Ints = np.zeros(capacity, np.int64)  # of the stream's last event; means nothing while step is 0
+        self.offset: Ints = np.zeros(capacity, np.int64)
         self.time: Ints = np.zeros(capacity, np.int64)
+        self.clock: Ints = np.zeros(capacity, np.int64)
         self.step: Ints = np.zeros(capacity, np.int64)
         self._undo: list[Copies] = []
 
     def gather(self, slots: Ints) -> Copies:
         """Copies of these rows, kept until `keep` or `put_back`: whoever gathers is about to write."""
-        copies = Copies(slots, self.rows[slots], self.offset[slots], self.time[slots], self.step[slots])
+        copies = self.copy(slots)
         self._undo.append(copies)
         return copies
 
-    def scatter(self, slots: Ints, rows: Floats, offset: Ints, time: Ints, step: Ints) -> None:
+    def copy(self, slots: Ints) -> Copies:
+        """Copies of these rows, for somebody else."""
+        return Copies(
+            slots, self.rows[slots], self.offset[slots], self.time[slots], self.clock[slots], self.step[slots]
+        )
+
+    def scatter(self, slots: Ints, rows: Floats, offset: Ints, time: Ints, clock: Ints, step: Ints) -> None:
         """Write these rows; slots are all different."""
         self.rows[slots] = rows
-        self.offset[slots], self.time[slots], self.step[slots] = offset, time, step
+        self.offset[slots], self.time[slots], self.clock[slots], self.step[slots] = offset, time, clock, step
 
     def clear(self, slots: Ints) -> None:
-        """Back to the cold state, beyond recall: for slots that change hands."""
+        """To the cold state, beyond recall: for slots that change hands."""
         self.rows[slots] = 0
-        self.offset[slots] = self.time[slots] = self.step[slots] = 0
+        self.offset[slots] = -1
+        self.time[slots] = self.clock[slots] = self.step[slots] = 0
+
+    def touched(self) -> Ints:
+        """Slots that were written to since the last `keep`, each once, ascending."""
+        return np.unique(np.concatenate([old.slots for old in self._undo])) if self._undo else np.empty(0, np.int64)
 
     def keep(self) -> None:
         """What was written stands; the copies are let go."""
@@ -58,4 +71,4 @@ class Bank:
         """Every row as it was at the last `keep`."""
         while self._undo:
             old = self._undo.pop()
-            self.scatter(old.slots, old.rows, old.offset, old.time, old.step)
+            self.scatter(old.slots, old.rows, old.offset, old.time, old.clock, old.step)

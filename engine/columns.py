@@ -17,7 +17,8 @@ class Columns:
     runs: list[tuple[int, int, int]]  # (partition, first event, one past the last event), covering all events
     keys: list[bytes]
     offset: Ints  # [events]
-    time: Ints  # [events] milliseconds since the epoch
+    time: Ints  # [events] milliseconds since the epoch, as the event tells it
+    timestamp: Ints  # [events] of the record, milliseconds since the epoch
     x: Floats  # [events, features]; 0 where the value is missing
     mask: Floats  # [events, features]; 1 where the value is there
     reset: Bools | None = None  # [events]; True: not a value but an order to forget the stream. None: no such event
@@ -49,6 +50,7 @@ def concatenate(parts: list[Columns]) -> Columns:
         keys=[key for part in parts for key in part.keys],
         offset=np.concatenate([part.offset for part in parts]),
         time=np.concatenate([part.time for part in parts]),
+        timestamp=np.concatenate([part.timestamp for part in parts]),
         x=np.concatenate([part.x for part in parts]),
         mask=np.concatenate([part.mask for part in parts]),
         reset=np.concatenate(resets) if any(part.reset is not None for part in parts) else None,

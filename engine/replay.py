@@ -10,16 +10,18 @@ from engine.model import Model
 from engine.step import Engine
 
 
-def replay(model: Model, columns: Columns, *, batch: int, streams: int) -> Iterator[tuple[Columns, Outcome]]:
+def replay(
+    model: Model, columns: Columns, *, batch: int, streams: int, ttl: int | None = None
+) -> Iterator[tuple[Columns, Outcome]]:
     """Step all events, `batch` at a time, from the cold state; a slice of the columns and its outcome each time.
 
-    streams: how many different streams the columns hold, at least.
+    streams: how many different streams the columns hold, at least. ttl: time to live, milliseconds; None: for ever.
     """
     engine = Engine(model, streams)
     for start in range(0, len(columns), batch):
         part = cut(columns, start, min(start + batch, len(columns)))
-        outcome = engine.step(part)
-        engine.bank.keep()
+        outcome = engine.step(part, ttl)
+        engine.keep()
         yield part, outcome
 
 
@@ -34,6 +36,7 @@ def cut(columns: Columns, start: int, stop: int) -> Columns:
         keys=columns.keys[start:stop],
         offset=columns.offset[start:stop],
         time=columns.time[start:stop],
+        timestamp=columns.timestamp[start:stop],
         x=columns.x[start:stop],
         mask=columns.mask[start:stop],
         reset=None if columns.reset is None else columns.reset[start:stop],

@@ -1,42 +1,77 @@
 """A batch in; predictions and refusals out; the bank updated. The one place where streams are stepped.
 
-Invariants: a stream's events are stepped in their order, each once; a row changes only by a step whose new row and
-outputs are all finite, or by a reset; a refused event leaves its stream's row as it was.
+Invariants
+1. A stream's events are stepped in their order, each once: an event at or below its row's offset is passed over.
+2. A row changes only by a step whose new row and outputs are all finite, or by a reset; a refused event leaves its
+   stream's row as it was.
+3. A partition's clock is the largest timestamp of its events so far. An event that comes later than the time to live
+   after its stream's last one, by that clock, starts its stream cold.
 """
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from engine.bank import COUNTERS_BYTES, Bank
+from engine.bank import COUNTERS_BYTES, Bank, Copies
 from engine.columns import Bools, Columns, Floats, Ints, Outcome
 from engine.model import Model
-from engine.schedule import Rectangle, schedule
+from engine.rows import Rows
+from engine.schedule import Clearing, Rectangle, schedule
 from engine.slots import Slots
 
-# Of a key's dict entry, its bytes object and the slot number: measured at 2 million keys of 12 bytes.
-KEY_BYTES = 180
+# Of a key's dict entry, its bytes object, its slot number and the look-up back: measured at 2 million keys of 12 bytes.
+KEY_BYTES = 192
+KEY_LENGTH = 12
+
+
+class Attic(Protocol):
+    """Where rows of idle streams are kept when the bank has no room for them."""
+
+    def take(self, partition: int, keys: Sequence[bytes]) -> tuple[list[int], Rows]:
+        """Those of the keys that are there: their indices, and their rows, which are there no more."""
+
+    def count(self, partition: int) -> int:
+        """How many rows of a partition are there."""
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition's rows."""
 
 
 class Engine:
     """Steps the streams of one bank with one model."""
 
-    def __init__(self, model: Model, capacity: int) -> None:
-        """capacity: the most streams it can hold."""
+    def __init__(self, model: Model, capacity: int, attic: Attic | None = None) -> None:
+        """capacity: the most streams the bank can hold."""
         self.model = model
         self.bank = Bank(capacity, model.row_width)
         self.slots = Slots(capacity)
+        self.clocks: dict[int, int] = {}  # partition -> milliseconds
+        self._kept_clocks: dict[int, int] = {}  # as they were at the last `keep`
+        self._attic = attic
+        self._stream_bytes = model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES
 
     @staticmethod
     def capacity_for(model: Model, memory: int) -> int:
-        """How many streams fit into so many bytes."""
+        """How many streams with keys of 12 bytes fit into so many bytes."""
         return max(1, memory // (model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES))
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Memory taken by the rows and keys of the streams it holds now."""
-        return len(self.slots) * (self.model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES)
+        streams = len(self.slots)
+        return streams * self._stream_bytes + max(0, self.slots.key_bytes - streams * KEY_LENGTH)
 
-    def step(self, columns: Columns) -> Outcome:
-        """Step every event of the batch. Raises slots.Full where the batch has more new streams than there is room."""
+    @property
+    def room(self) -> int:
+        """How many more streams can be taken in."""
+        return self.slots.capacity - -(-self.size // self._stream_bytes)
+
+    def step(self, columns: Columns, ttl: int | None = None) -> Outcome:
+        """Step every event of the batch. ttl: time to live, milliseconds; None: for ever.
+
+        Raises slots.Full where the batch has more new streams than there is room.
+        """
         events, signature = len(columns), self.model.signature
         outcome = Outcome(
             step=np.zeros(events, np.int64),
@@ -46,41 +81,117 @@ class Engine:
         )
         if not events:
             return outcome
-        slots = np.concatenate([self.slots.find(p, columns.keys[start:stop]) for p, start, stop in columns.runs])
-        plan = schedule(slots, columns.reset)
-        for rectangle in plan.rectangles:
-            self._run(columns, rectangle, outcome)
-        if len(plan.cleared):
-            self.bank.gather(plan.cleared)
-            self.bank.clear(plan.cleared)
-            self.bank.offset[plan.cleared] = columns.offset[plan.cleared_by]
-            self.bank.time[plan.cleared] = columns.time[plan.cleared_by]
+        slots = np.concatenate([self.find(p, columns.keys[start:stop]) for p, start, stop in columns.runs])
+        clock = self._tick(columns)
+        new = columns.offset > self.bank.offset[slots]
+        cold = None if ttl is None else self._expired(slots, clock, new, ttl)
+        for act in schedule(slots, columns.reset, cold, None if new.all() else new):
+            if isinstance(act, Rectangle):
+                self._run(columns, clock, act, ttl, outcome)
+            else:
+                self._clear(columns, clock, act)
         missing = columns.mask[:, self._targets()] == 0
         outcome.surprise[missing | (outcome.step == 1)[:, None]] = np.nan
         return outcome
 
+    def find(self, partition: int, keys: Sequence[bytes]) -> Ints:
+        """The slot of each stream, [keys], its row in place: from the attic, or cold where there is none."""
+        slots = self.slots.find(partition, keys)
+        new = self.slots.newcomers()
+        if len(new):
+            self.bank.clear(new)
+            if self._attic is not None and self._attic.count(partition):
+                found, rows = self._attic.take(partition, self.slots.keys(new))
+                if found:
+                    self.bank.scatter(new[found], rows.state, rows.offset, rows.time, rows.clock, rows.step)
+        return slots
+
+    def load(self, partition: int, rows: Rows) -> None:
+        """Take rows in; where a stream has one already, or several come, the newest stands."""
+        slots = self.find(partition, rows.keys)
+        # Ascending offsets: where a stream comes twice, what is written last is what stays.
+        order = np.argsort(rows.offset, kind="stable")
+        order = order[rows.offset[order] >= self.bank.offset[slots[order]]]
+        to = slots[order]
+        self.bank.scatter(
+            to, rows.state[order], rows.offset[order], rows.time[order], rows.clock[order], rows.step[order]
+        )
+
+    def rows(self, slots: Ints) -> Rows:
+        """Copies of rows, with their keys."""
+        old = self.bank.copy(slots)
+        return Rows(self.slots.keys(slots), old.offset, old.time, old.clock, old.step, old.rows)
+
+    def keep(self) -> None:
+        """What was stepped stands."""
+        self.bank.keep()
+        self._kept_clocks = dict(self.clocks)
+
+    def put_back(self) -> None:
+        """What was stepped since the last `keep` did not happen."""
+        self.bank.put_back()
+        self.clocks = dict(self._kept_clocks)
+
+    def begin(self, partition: int, clock: int) -> None:
+        """Set a partition's clock, milliseconds: where a restore goes on from."""
+        self.clocks[partition] = self._kept_clocks[partition] = clock
+
     def drop(self, partition: int) -> None:
-        """Forget a partition's streams. Only after `bank.keep` or `bank.put_back`: a copy must not outlive its slot."""
-        self.bank.clear(self.slots.drop(partition))
+        """Forget a partition's streams. Only while no copy of theirs is kept: a copy must not outlive its slot."""
+        self.slots.drop(partition)
+        if self._attic is not None:
+            self._attic.drop(partition)
+        self.clocks.pop(partition, None)
+        self._kept_clocks.pop(partition, None)
+
+    def _tick(self, columns: Columns) -> Ints:
+        """The partitions' clocks at each event, [events]."""
+        parts = []
+        for partition, start, stop in columns.runs:
+            if start < stop:
+                part = np.maximum.accumulate(columns.timestamp[start:stop])
+                part = np.maximum(part, self.clocks.get(partition, 0))
+                self.clocks[partition] = int(part[-1])
+                parts.append(part)
+        return np.concatenate(parts)
 
     def _targets(self) -> list[int]:
         signature = self.model.signature
         return [signature.features.index(target) for target in signature.targets]
 
-    def _run(self, columns: Columns, rectangle: Rectangle, outcome: Outcome) -> None:
+    def _expired(self, slots: Ints, clock: Ints, new: Bools, ttl: int) -> Bools | None:
+        """[events]: whether a new event comes more than ttl after its stream's last one. None: no event does."""
+        known = self.bank.offset[slots] >= 0
+        gap = clock - np.where(known, self.bank.clock[slots], clock.min())
+        if not (new & (gap > ttl)).any():  # what came before in this batch is no earlier
+            return None
+        late: Bools = new & known & (gap > ttl)
+        events = np.flatnonzero(new)
+        order = events[np.argsort(slots[events], kind="stable")]
+        again = slots[order][1:] == slots[order][:-1]
+        late[order[1:][again]] = (clock[order[1:]] - clock[order[:-1]] > ttl)[again]
+        return late
+
+    def _clear(self, columns: Columns, clock: Ints, resets: Clearing) -> None:
+        slots, events = resets.slots, resets.events
+        self.bank.gather(slots)
+        self.bank.clear(slots)
+        self.bank.offset[slots] = columns.offset[events]
+        self.bank.time[slots] = columns.time[events]
+        self.bank.clock[slots] = clock[events]
+
+    def _run(self, columns: Columns, clock: Ints, rectangle: Rectangle, ttl: int | None, outcome: Outcome) -> None:
         events, slots = rectangle.events, rectangle.slots
         old = self.bank.gather(slots)
         rows, step = old.rows, old.step
         if rectangle.cold:
-            self.bank.clear(slots)
             rows, step = np.zeros_like(rows), np.zeros_like(step)
-        x, mask = columns.x[events], columns.mask[events]
-        next_rows, quantiles, surprise = self.model.step(rows, x, mask)
+        next_rows, quantiles, surprise = self.model.step(rows, columns.x[events], columns.mask[events])
         finite = _finite(next_rows, quantiles, surprise)
         if not finite.all():
-            for column in np.flatnonzero(~finite):
+            for i in np.flatnonzero(~finite):
                 # One of this stream's events does not go through the network; one at a time shows which.
-                self._run_singly(columns, events[:, column], slots[column], rows[column], int(step[column]), outcome)
+                self._run_singly(columns, clock, events[:, i], old, i, rectangle.cold, ttl, outcome)
             events, slots, step = events[:, finite], slots[finite], step[finite]
             next_rows, quantiles, surprise = next_rows[finite], quantiles[:, finite], surprise[:, finite]
         steps = step + np.arange(1, len(events) + 1)[:, None]
@@ -88,15 +199,29 @@ class Engine:
         outcome.quantiles[events] = quantiles
         outcome.surprise[events] = surprise
         outcome.stepped[events] = True
-        self.bank.scatter(slots, next_rows, columns.offset[events[-1]], columns.time[events[-1]], steps[-1])
+        last = events[-1]
+        self.bank.scatter(slots, next_rows, columns.offset[last], columns.time[last], clock[last], steps[-1])
 
     def _run_singly(
-        self, columns: Columns, events: Ints, slot: np.int64, row: Floats, step: int, outcome: Outcome
+        self,
+        columns: Columns,
+        clock: Ints,
+        events: Ints,
+        old: Copies,
+        i: np.int64,
+        cold: bool,
+        ttl: int | None,
+        outcome: Outcome,
     ) -> None:
-        """Step one stream's events [time] by themselves; those that do not go through are refused."""
-        rows = row[None]
+        """Step the events [time] of the stream whose old row is the i-th; those that do not go through are refused."""
+        zero = np.zeros_like(old.rows[i])[None]
+        rows, step = (zero, 0) if cold else (old.rows[i][None], int(old.step[i]))
+        latest = None if cold or old.offset[i] < 0 else int(old.clock[i])
         last = None
         for event in events:
+            # The schedule took the events before this one for stepped. Where they are refused, it may come too late.
+            if ttl is not None and latest is not None and clock[event] - latest > ttl:
+                rows, step = zero, 0
             next_rows, quantiles, surprise = self.model.step(
                 rows, columns.x[None, None, event], columns.mask[None, None, event]
             )
@@ -104,13 +229,15 @@ class Engine:
                 values = ", ".join(f"{value:g}" for value in columns.x[event])
                 outcome.refused[int(event)] = f"the network's result for {values} is not finite"
                 continue
-            rows, step, last = next_rows, step + 1, event
+            rows, step, last, latest = next_rows, step + 1, event, int(clock[event])
             outcome.step[event] = step
             outcome.quantiles[event], outcome.surprise[event] = quantiles[0, 0], surprise[0, 0]
             outcome.stepped[event] = True
         if last is not None:
-            where = np.array([slot])
-            self.bank.scatter(where, rows, columns.offset[[last]], columns.time[[last]], np.array([step]))
+            one = [last]
+            self.bank.scatter(
+                old.slots[[i]], rows, columns.offset[one], columns.time[one], clock[one], np.array([step], np.int64)
+            )
 
 
 def _finite(rows: Floats, quantiles: Floats, surprise: Floats) -> Bools:

@@ -38,7 +38,7 @@ class Input:
         """For the engine."""
         reset = self.reset if self.reset.any() else None
         runs = [(partition, 0, len(self.keys))]
-        return Columns(runs, self.keys, self.offset, self.time, self.x, self.mask, reset)
+        return Columns(runs, self.keys, self.offset, self.time, self.timestamp, self.x, self.mask, reset)
 
 
 class InputFormat:

@@ -76,7 +76,7 @@ class Reference:
                 f"partition {partition}: more than {self._engine.slots.capacity} streams, and memory holds no more "
                 "rows; verify on a machine with more memory"
             ) from None
-        self._engine.bank.keep()
+        self._engine.keep()
         done = np.flatnonzero(outcome.stepped)
         keys = objects(events.keys)
         quantiles = outcome.quantiles[done][:, :, self._levels]  # [events, targets, 3]

@@ -41,7 +41,6 @@ class Decoded:
     """Records as events."""
 
     columns: Columns
-    timestamps: NDArray[np.int64]  # [events] the records' own, in milliseconds
     rejected: list[Rejected]
 
 
@@ -101,12 +100,12 @@ class Codec:
             keys=list(chain.from_iterable(part.keys for part in parts)),
             offset=np.array(list(chain.from_iterable(part.offsets for part in parts)), np.int64),
             time=np.concatenate([part.times for part in parts]),
+            timestamp=np.array(list(chain.from_iterable(part.timestamps for part in parts)), np.int64),
             x=x,
             mask=(~missing).astype(np.float32),
             reset=reset,
         )
-        timestamps = np.array(list(chain.from_iterable(part.timestamps for part in parts)), np.int64)
-        return Decoded(columns, timestamps, rejected)
+        return Decoded(columns, rejected)
 
     def _plain(self, batch: Records) -> "_Part | None":
         """The batch where every record of it is a plain event, else None: it is then read one by one."""

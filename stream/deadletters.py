@@ -32,7 +32,7 @@ def refusals(decoded: Decoded, refused: Mapping[int, str], batches: Sequence[Rec
         for event, message in refused.items():
             if start <= event < stop:
                 offset = int(columns.offset[event])
-                timestamp, value = int(decoded.timestamps[event]), raw[partition, offset]
+                timestamp, value = int(decoded.columns.timestamp[event]), raw[partition, offset]
                 key = columns.keys[event]
                 found.append(Rejected(partition, offset, timestamp, key, value, "not_steppable", message))
     return found

@@ -67,7 +67,7 @@ class Pipeline:
             index, values = self._codec.encode(columns, outcome, start, stop)
             if len(index):
                 keys = columns.keys[start:stop] if len(index) == stop - start else [columns.keys[i] for i in index]
-                timestamps = decoded.timestamps[index].tolist()
+                timestamps = decoded.columns.timestamp[index].tolist()
                 delivery.publish(self._topics.output, partition, keys, values, timestamps)
                 published.predictions += len(index)
         for event in decoded.rejected + refusals(decoded, outcome.refused, batches):

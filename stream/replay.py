@@ -45,6 +45,7 @@ def write_predictions(
         keys=[keys[s] for s in stream],
         offset=np.arange(len(stream)),
         time=time,
+        timestamp=time,
         x=x,
         mask=there.astype(np.float32),
     )

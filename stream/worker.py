@@ -188,16 +188,16 @@ class Worker:
         self._keep()
 
     def _keep(self) -> None:
-        self._engine.bank.keep()
+        self._engine.keep()
         self._group.settle()
         self._uncommitted = 0
         self._published = Published()
         self._kept_at = self._clock()
         metrics.STREAMS.set(len(self._engine.slots))
-        metrics.BANK_BYTES.set(self._engine.bytes)
+        metrics.BANK_BYTES.set(self._engine.size)
 
     def _put_back(self) -> None:
-        self._engine.bank.put_back()
+        self._engine.put_back()
         self._group.rewind()
         self._uncommitted = 0
         self._published = Published()

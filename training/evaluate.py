@@ -48,6 +48,7 @@ def predictions(path: Path, events: Events) -> Array:
         keys=[events.keys[i] for i in events.stream],
         offset=np.arange(len(events), dtype=np.int64),
         time=events.time,
+        timestamp=events.time,
         x=np.where(mask, events.values.clip(-limit, limit), 0).astype(np.float32),
         mask=mask.astype(np.float32),
     )

@@ -92,7 +92,7 @@ def test_times_are_the_events_own_or_the_records() -> None:
         ]
     )
     assert decoded.columns.time.tolist() == [5, T + 1, 1500, 0, T + 4]
-    assert decoded.timestamps.tolist() == [T, T + 1, T + 2, T + 3, T + 4]
+    assert decoded.columns.timestamp.tolist() == [T, T + 1, T + 2, T + 3, T + 4]
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.just(b'{"value": 2.5}'), st.none()), min_size=1, max_size=20))

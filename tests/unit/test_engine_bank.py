@@ -11,7 +11,7 @@ def written(bank: Bank, slots: list[int], value: float) -> None:
     where = np.array(slots, np.int64)
     bank.gather(where)
     numbers = np.full(len(slots), int(value), np.int64)
-    bank.scatter(where, np.full((len(slots), 3), value, np.float32), numbers, numbers, numbers)
+    bank.scatter(where, np.full((len(slots), 3), value, np.float32), numbers, numbers, numbers, numbers)
 
 
 def test_put_back_restores_the_rows_of_the_last_keep_through_overlapping_writes() -> None:
@@ -39,5 +39,16 @@ def test_slots_of_a_dropped_partition_are_handed_out_again() -> None:
     slots.find(0, [b"a", b"b"])
     with pytest.raises(Full):
         slots.find(1, [b"c"])
-    assert sorted(slots.drop(0).tolist()) == [0, 1]
-    assert len(slots.find(1, [b"c", b"d"])) == 2
+    slots.drop(0)
+    assert sorted(slots.find(1, [b"d", b"e"]).tolist()) == [0, 1]
+    assert slots.keys(slots.of(1)) in ([b"d", b"e"], [b"e", b"d"])
+
+
+def test_a_forgotten_stream_leaves_its_slot_to_the_next_one() -> None:
+    slots = Slots(2)
+    first = slots.find(0, [b"a", b"b"])
+    slots.forget(first[:1])
+    assert not slots.has(0, b"a")
+    assert slots.taken().tolist() == [int(first[1])]
+    assert slots.key_bytes == 1
+    assert slots.find(0, [b"b", b"c"]).tolist() == [int(first[1]), int(first[0])]

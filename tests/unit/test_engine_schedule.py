@@ -4,53 +4,48 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.schedule import schedule
+from engine.schedule import Clearing, Rectangle, schedule
 
-batches = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=120)
-
-
-@given(batches)
-def test_every_event_that_is_no_reset_runs_once_and_in_the_order_of_its_stream(batch: list[tuple[int, bool]]) -> None:
-    slots = np.array([slot for slot, _ in batch], np.int64)
-    reset = np.array([is_reset for _, is_reset in batch])
-
-    plan = schedule(slots, reset)
-
-    ran: dict[int, list[int]] = {}
-    for rectangle in plan.rectangles:
-        assert len(set(rectangle.slots)) == len(rectangle.slots)
-        for column, slot in enumerate(rectangle.slots):
-            assert (slots[rectangle.events[:, column]] == slot).all()
-            ran.setdefault(int(slot), []).extend(rectangle.events[:, column].tolist())
-    for slot in set(slots.tolist()):
-        assert ran.get(slot, []) == np.flatnonzero((slots == slot) & ~reset).tolist()
+batches = st.lists(
+    st.tuples(st.integers(0, 12), st.booleans(), st.booleans(), st.sampled_from([True, True, False])),
+    min_size=1,
+    max_size=120,
+)
 
 
 @given(batches)
-def test_a_stream_starts_cold_exactly_after_its_reset(batch: list[tuple[int, bool]]) -> None:
-    slots = np.array([slot for slot, _ in batch], np.int64)
-    reset = np.array([is_reset for _, is_reset in batch])
+def test_done_one_after_another_the_plan_does_to_each_stream_what_its_events_say(
+    batch: list[tuple[int, bool, bool, bool]],
+) -> None:
+    """Each stream's history is told as a word: its events, "0" where it is cold before one, "!" where it is reset."""
+    slots = np.array([event[0] for event in batch], np.int64)
+    reset, cold, new = (np.array([event[i] for event in batch]) for i in (1, 2, 3))
 
-    plan = schedule(slots, reset)
+    told: dict[int, list[object]] = {}
+    for act in schedule(slots, reset, cold, new):
+        assert len(set(act.slots.tolist())) == len(act.slots)
+        for column, slot in enumerate(act.slots.tolist()):
+            history = told.setdefault(slot, [])
+            if isinstance(act, Clearing):
+                history += [int(act.events[column]), "!"]
+            else:
+                history += [*(["0"] if act.cold else []), *act.events[:, column].tolist()]
 
-    for rectangle in plan.rectangles:
-        for column, slot in enumerate(rectangle.slots):
-            first = rectangle.events[0, column]
-            before = np.flatnonzero(slots[:first] == slot)
-            assert rectangle.cold == (reset[before].any() if len(before) else False)
-            inside = np.arange(first, rectangle.events[-1, column])
-            assert not reset[inside][slots[inside] == slot].any()
-    ends = [slot for slot in set(slots.tolist()) if reset[np.flatnonzero(slots == slot)[-1]]]
-    assert sorted(plan.cleared.tolist()) == sorted(ends)
+    expected: dict[int, list[object]] = {}
+    for event, (slot, is_reset, is_cold, is_new) in enumerate(batch):
+        if is_new:
+            before = ["0"] if is_cold and not is_reset else []
+            expected.setdefault(slot, []).extend([*before, event, *(["!"] if is_reset else [])])
+    assert told == expected
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400))
 def test_calls_stay_below_the_square_root_of_twice_the_events(streams: list[int]) -> None:
     plan = schedule(np.array(streams, np.int64))
-    assert len(plan.rectangles) <= (2 * len(streams)) ** 0.5 + 1
-    assert sum(r.events.size for r in plan.rectangles) == len(streams)
+    assert len(plan) <= (2 * len(streams)) ** 0.5 + 1
+    assert sum(r.events.size for r in plan) == len(streams)
 
 
 def test_a_hot_stream_is_one_call() -> None:
     plan = schedule(np.zeros(5000, np.int64))
-    assert [r.events.shape for r in plan.rectangles] == [(5000, 1)]
+    assert [(type(act), act.events.shape) for act in plan] == [(Rectangle, (5000, 1))]

@@ -19,7 +19,12 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Model(path)
 
 
-def events(streams: list[int], values: list[float | None], reset: list[bool] | None = None) -> Columns:
+def events(
+    streams: list[int],
+    values: list[float | None],
+    reset: list[bool] | None = None,
+    timestamp: list[int] | None = None,
+) -> Columns:
     numbers = np.array(values, np.float32).reshape(-1, 1)
     there = ~np.isnan(numbers)
     return Columns(
@@ -27,6 +32,7 @@ def events(streams: list[int], values: list[float | None], reset: list[bool] | N
         keys=[b"stream %d" % stream for stream in streams],
         offset=np.arange(len(streams), dtype=np.int64),
         time=np.arange(len(streams), dtype=np.int64) * 1000,
+        timestamp=np.array(timestamp or range(len(streams)), np.int64),
         x=np.where(there, numbers, 0).astype(np.float32),
         mask=there.astype(np.float32),
         reset=None if reset is None else np.array(reset),
@@ -67,9 +73,9 @@ def test_a_prediction_put_back_and_made_again_is_the_same(model: Model) -> None:
     columns = events([0, 1, 0, 1, 2], [1.0, 2.0, 3.0, None, 5.0])  # type: ignore[list-item]
     engine = Engine(model, 10)
     engine.step(cut(columns, 0, 2))
-    engine.bank.keep()
+    engine.keep()
     first = engine.step(cut(columns, 2, 5))
-    engine.bank.put_back()
+    engine.put_back()
     second = engine.step(cut(columns, 2, 5))
     assert told([(cut(columns, 2, 5), first)]) == told([(cut(columns, 2, 5), second)])
 
@@ -118,3 +124,71 @@ def test_concatenated_columns_keep_partitions_apart(model: Model) -> None:
     other.runs = [(1, 0, 1)]
     outcome = Engine(model, 10).step(concatenate([one, other]))
     assert outcome.step.tolist() == [1, 2, 1]
+
+
+class Fragile(Model):
+    """Whatever number a network cannot take: here every result for a value below -1000 is turned into infinity."""
+
+    def step(self, rows: np.ndarray, x: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        next_rows, quantiles, surprise = super().step(rows, x, mask)
+        next_rows[(x < -1000).any(axis=(0, 2))] = np.inf
+        return next_rows, quantiles, surprise
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    random_model(path, hidden=4, scaling="stream")
+    return Fragile(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@given(moves=moves, gaps=st.lists(st.integers(-5, 30), min_size=60, max_size=60), batch=st.integers(2, 60))
+def test_the_time_to_live_resets_and_refusals_are_the_same_for_any_batching(
+    fragile: Model, moves: list[tuple[int, float | None, bool]], gaps: list[int], batch: int
+) -> None:
+    when = np.maximum(np.cumsum(gaps[: len(moves)]) + 5, 0).tolist()
+    columns = events([m[0] for m in moves], [m[1] for m in moves], [m[2] for m in moves], when)  # type: ignore[arg-type]
+    singly = list(replay(fragile, columns, batch=1, streams=6, ttl=40))
+    assert told(list(replay(fragile, columns, batch=batch, streams=6, ttl=40))) == told(singly)
+
+    # And it is what the words say.
+    clock, last, seen = -1, {}, {}
+    for (stream, _, reset), time, (_, outcome) in zip(moves, when, singly, strict=True):
+        clock = max(clock, time)
+        if reset or clock - last.get(stream, clock) > 40:
+            seen[stream] = 0 if outcome.stepped[0] or reset else seen[stream]
+        if reset or outcome.stepped[0]:
+            last[stream] = clock
+        if outcome.stepped[0]:
+            seen[stream] = seen.get(stream, 0) + 1
+            assert outcome.step[0] == seen[stream]
+
+
+def test_events_at_or_below_their_rows_offset_are_passed_over(model: Model) -> None:
+    columns = events([0, 1, 0, 1, 2, 0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    straight = Engine(model, 10)
+    expected = straight.step(columns)
+    engine = Engine(model, 10)
+    engine.step(cut(columns, 0, 3))
+    engine.keep()
+
+    again = engine.step(columns)
+
+    assert again.stepped.tolist() == [False, False, False, True, True, True]
+    assert told([(columns, again)])[3:] == told([(columns, expected)])[3:]
+
+
+def test_rows_taken_out_and_loaded_in_any_order_go_on_as_if_nothing_had_happened(model: Model) -> None:
+    columns = events([0, 1, 0, 1, 2, 0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    engine = Engine(model, 10)
+    engine.step(cut(columns, 0, 2))
+    old = engine.rows(engine.slots.of(0))
+    engine.step(cut(columns, 2, 5))
+    new = engine.rows(engine.slots.of(0))
+    expected = engine.step(cut(columns, 5, 6))
+
+    other = Engine(model, 10)
+    for rows in (new, old):
+        other.load(0, rows)
+    assert told([(cut(columns, 5, 6), other.step(cut(columns, 5, 6)))]) == told([(cut(columns, 5, 6), expected)])

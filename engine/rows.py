@@ -1,0 +1,20 @@
+"""Some streams' rows outside the bank: on their way to the changelog, a snapshot or the disk, or back."""
+
+from dataclasses import dataclass
+
+from engine.columns import Floats, Ints
+
+
+@dataclass(slots=True)
+class Rows:
+    """Columns of equal length, one entry per stream. Where the step is 0 the stream is cold, and its floats are 0."""
+
+    keys: list[bytes]
+    offset: Ints  # [streams] of the stream's last event, or of the reset that emptied it; -1: it never had one
+    time: Ints  # [streams] of that event, milliseconds since the epoch
+    clock: Ints  # [streams] the partition's clock at that event: the largest record timestamp so far, milliseconds
+    step: Ints  # [streams] events since the cold start
+    state: Floats  # [streams, width]
+
+    def __len__(self) -> int:
+        return len(self.keys)
