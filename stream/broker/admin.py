@@ -1,6 +1,6 @@
 """Topics: describe and create them. Through kafka-python for both clients, because it is always installed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -91,14 +91,33 @@ class Admin:
             raise Refused(f"cannot {doing}: {made['error_message'] or error.__name__}")
         self._ask(doing, lambda: self._admin.wait_for_topics([topic], timeout_ms=clock.milliseconds), clock)
 
-    def watermarks(self, topic: str, partition: int, timeout: float) -> tuple[int, int]:
-        """(first offset still there, high watermark), whatever transactions are open."""
-        tp = TopicPartition(topic, partition)
-        doing = f"read the offsets of topic {topic}"
+    def watermarks(self, topic: str, partitions: Sequence[int], timeout: float) -> dict[int, tuple[int, int]]:
+        """Partition -> (first offset still there, high watermark), whatever transactions are open."""
         clock = Clock(timeout)
-        low = self._ask(doing, lambda: self._admin.list_partition_offsets({tp: _EARLIEST}), clock)
-        high = self._ask(doing, lambda: self._admin.list_partition_offsets({tp: _LATEST}), clock)
-        return low[tp].offset, high[tp].offset
+        low = self._offsets(topic, dict.fromkeys(partitions, _EARLIEST), clock)
+        high = self._offsets(topic, dict.fromkeys(partitions, _LATEST), clock)
+        return {p: (low[p], high[p]) for p in partitions}
+
+    def ends(self, topic: str, partitions: Sequence[int], timeout: float) -> dict[int, int]:
+        """Partition -> last stable offset."""
+        return self._offsets(topic, dict.fromkeys(partitions, _LATEST), Clock(timeout), "read_committed")
+
+    def at_time(self, topic: str, partition: int, time: int, timeout: float) -> int | None:
+        """The first offset whose record, committed or not, is of that time (milliseconds) or later."""
+        found = self._offsets(topic, {partition: time}, Clock(timeout))[partition]
+        return found if found >= 0 else None
+
+    def _offsets(
+        self,
+        topic: str,
+        wanted: Mapping[int, int],
+        clock: Clock,
+        isolation: str = "read_uncommitted",
+    ) -> dict[int, int]:
+        asked = {TopicPartition(topic, partition): time for partition, time in wanted.items()}
+        doing = f"read the offsets of topic {topic}"
+        found = self._ask(doing, lambda: self._admin.list_partition_offsets(asked, isolation), clock)
+        return {tp.partition: int(at.offset) for tp, at in found.items()}
 
     def consumer_session_timeout(self, group: str, timeout: float | None = None) -> float | None:
         """Seconds after which a silent member of the group is dropped under KIP-848, where the brokers decide that and

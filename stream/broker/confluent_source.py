@@ -5,15 +5,25 @@ Rebalance callbacks run inside `poll` and `close`, on the caller's thread.
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.broker.admin import remove_member
-from stream.broker.confluent_offsets import Offsets
+from stream.broker.confluent_offsets import ConfluentOffsets
 from stream.broker.deadline import Overdue, abandon, bounded
-from stream.broker.librdkafka import NO_TOPIC, REFUSED, GroupOf, Watch, fault, made, partitions_of, reach, settings
+from stream.broker.librdkafka import (
+    NO_TOPIC,
+    REFUSED,
+    GroupOf,
+    Watch,
+    columns,
+    fault,
+    made,
+    partitions_of,
+    reach,
+    settings,
+)
 from stream.broker.port import Identity, Listener, Records
 from stream.errors import Refused, SinkFailed, SlotTaken
 
@@ -37,7 +47,6 @@ class ConfluentSource:
         self._identity = identity
         self._topic = topic
         self._watch = Watch(identity.bootstrap_servers)
-        common = settings(identity, self._watch)
         conf: dict[str, Any] = {
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,  # of records fetched ahead, over all partitions
@@ -45,7 +54,7 @@ class ConfluentSource:
             "fetch.max.bytes": 33_554_432,
             "fetch.wait.max.ms": 100,
             "fetch.queue.backoff.ms": 5,
-            **common,
+            **settings(identity, self._watch),
             "group.id": identity.group,
             "group.instance.id": identity.slot,
             "enable.auto.commit": False,
@@ -62,7 +71,7 @@ class ConfluentSource:
             conf["session.timeout.ms"] = int(session_timeout * 1000)
             conf["heartbeat.interval.ms"] = max(100, min(500, int(session_timeout * 1000 / 3)))
         self._consumer: Any = made(Consumer, conf)
-        self._offsets = Offsets(identity, topic, common, self._watch)
+        self._offsets = ConfluentOffsets(identity, topic)
         self._paused: set[int] = set()
         self._sought: dict[int, int] = {}  # where partitions were sent of which nothing was delivered since
         self._listener: Listener | None = None
@@ -133,11 +142,11 @@ class ConfluentSource:
             return []
         if any(map(Message.error, messages)):
             messages = self._without_events(messages)
-        columns = _columns(messages)
+        batches = columns(messages)
         if self._sought:
-            for batch in columns:
+            for batch in batches:
                 self._sought.pop(batch.partition, None)
-        return columns
+        return batches
 
     def _without_events(self, messages: list[Message]) -> list[Message]:
         for message in messages:
@@ -203,7 +212,7 @@ class ConfluentSource:
         return self._offsets.committed(partitions, timeout)
 
     def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
-        return self._offsets.watermarks(partition, timeout)
+        return self._offsets.watermarks([partition], timeout)[partition]
 
     def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
         return self._offsets.ends(partitions, timeout)
@@ -236,23 +245,3 @@ class ConfluentSource:
         self._offsets.close()
         if leave:
             remove_member(self._identity)
-
-
-def _columns(messages: list[Message]) -> list[Records]:
-    """Messages to columns; those of a partition are in offset order, in runs as they were fetched."""
-    by_partition: dict[Any, list[Message]] = {}
-    for partition, run in groupby(messages, key=Message.partition):
-        if partition in by_partition:
-            by_partition[partition].extend(run)
-        else:
-            by_partition[partition] = list(run)
-    return [
-        Records(
-            partition,
-            list(map(Message.offset, of_one)),  # type: ignore[arg-type]  # a record without an error has them all
-            [milliseconds for _, milliseconds in map(Message.timestamp, of_one)],
-            list(map(Message.key, of_one)),
-            list(map(Message.value, of_one)),
-        )
-        for partition, of_one in by_partition.items()
-    ]

@@ -1,5 +1,7 @@
 """kafka-python behind the port: the client of `--client kafka-python`, always installed."""
 
+from stream.broker.kafka_python_offsets import KafkaPythonOffsets
+from stream.broker.kafka_python_reader import KafkaPythonReader
 from stream.broker.kafka_python_sink import KafkaPythonSink
 from stream.broker.kafka_python_source import KafkaPythonSource
 from stream.broker.port import GroupProtocol, Identity
@@ -7,7 +9,7 @@ from stream.errors import UsageError
 
 
 class KafkaPythonClient:
-    """Makes sources and sinks on kafka-python. It has no KIP-848: "auto" is the classic group protocol."""
+    """Makes sources, readers and sinks on kafka-python. It has no KIP-848: "auto" is the classic group protocol."""
 
     name = "kafka-python"
 
@@ -23,6 +25,12 @@ class KafkaPythonClient:
         if group_protocol == "consumer":
             raise UsageError("group protocol consumer (KIP-848): kafka-python has it not; use --client confluent")
         return KafkaPythonSource(identity, topic, session_timeout=session_timeout, timeout=timeout)
+
+    def offsets(self, identity: Identity, topic: str) -> KafkaPythonOffsets:
+        return KafkaPythonOffsets(identity, topic)
+
+    def reader(self, identity: Identity, topic: str, *, timeout: float = 10.0) -> KafkaPythonReader:
+        return KafkaPythonReader(identity, topic, timeout=timeout)
 
     def sink(
         self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float = 15.0

@@ -2,14 +2,15 @@
 project's words."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import kafka.errors as kafka_errors
 
+from stream.broker.deadline import Overdue, bounded
 from stream.broker.logs import quiet_kafka_python
-from stream.broker.port import Identity
+from stream.broker.port import Identity, Records
 from stream.broker.properties import Role, for_kafka_python
 from stream.errors import BrokerFault, Refused, Unavailable, UsageError
 
@@ -32,6 +33,7 @@ def settings(identity: Identity, role: Role, timeout: float, *, strict: bool = T
     """What every client of kafka-python gets."""
     return {
         "reconnect_backoff_max_ms": 1000,  # the default of 30 s would add that much to every broker restart
+        "metadata_max_age_ms": 30_000,  # until a deleted topic or a new partition is noticed
         **for_kafka_python(identity.client_properties, role, strict=strict),
         "bootstrap_servers": identity.bootstrap_servers.split(","),
         "client_id": identity.slot,
@@ -77,6 +79,33 @@ def fault(error: BaseException, doing: str) -> BrokerFault:
     if isinstance(error, REFUSED):
         return Refused(f"cannot {doing}: Kafka refused it ({name}); grant the right, or mend the login")
     return Unavailable(f"cannot {doing}: {name}: {error}")
+
+
+def require_topic(consumer: Any, topic: str, timeout: float) -> None:
+    """Raises Refused where the topic is not there or may not be seen, Unavailable."""
+    doing = f"read topic {topic}"
+    try:
+        found = bounded(lambda: consumer.partitions_for_topic(topic), timeout, "metadata")
+    except kafka_errors.KafkaError as error:
+        raise fault(error, doing) from None
+    except Overdue as overdue:
+        raise Unavailable(f"cannot {doing}: {overdue}") from None
+    if not found:
+        raise Refused(f"topic {topic} is not there, or may not be seen; create it, or mend its name or rights")
+
+
+def columns(polled: Mapping[Any, Sequence[Any]]) -> list[Records]:
+    """What a consumer's poll gave, as columns."""
+    return [
+        Records(
+            tp.partition,
+            [r.offset for r in of_one],
+            [r.timestamp for r in of_one],
+            [r.key for r in of_one],
+            [r.value for r in of_one],
+        )
+        for tp, of_one in polled.items()
+    ]
 
 
 class Clock:

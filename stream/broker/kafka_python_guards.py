@@ -3,7 +3,7 @@
 The one place that reaches into the library's private parts; tests/contract holds each guard to its purpose.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import kafka.errors as kafka_errors
@@ -67,6 +67,12 @@ def forget_fetched_offsets(consumer: Any) -> None:
     consumer._coordinator._offset_fetch_futures.clear()
 
 
+def committed(consumer: Any, partitions: Sequence[Any], timeout: float) -> dict[Any, int]:
+    """Committed offsets, of those partitions that have one, with one request; the library's own asks one by one."""
+    found = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=max(1, int(timeout * 1000)))
+    return {partition: int(known.offset) for partition, known in found.items() if known.offset >= 0}
+
+
 def start_over(consumer: Any, partitions: Iterable[Any]) -> None:
     """Make assigned partitions as good as new: paused, at the committed offset."""
     for partition in partitions:
@@ -79,3 +85,14 @@ def position(consumer: Any, partition: Any) -> int | None:
     """The library's own position() would ask the brokers where it does not know."""
     state = consumer._subscription.assignment.get(partition)
     return None if state is None or state.position is None else int(state.position.offset)
+
+
+def out_of_range(consumer: Any, error: BaseException) -> tuple[int, int] | None:
+    """(partition, offset) where poll raised because a position lies outside of what its partition holds."""
+    if isinstance(error, kafka_errors.OffsetOutOfRangeError):
+        ((partition, offset),) = error.args[0].items()
+        return partition.partition, offset
+    if isinstance(error, kafka_errors.LogTruncationError):  # the broker's log has another history (KIP-320)
+        partition = min(error.divergent_offsets)
+        return partition.partition, position(consumer, partition) or 0
+    return None

@@ -12,11 +12,12 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from stream.broker import kafka_python_guards as guards
-from stream.broker.admin import Admin, remove_member
-from stream.broker.deadline import Overdue, abandon, bounded
-from stream.broker.kafka_python_common import REFUSED, Clock, GroupOf, connected, fault, settings
+from stream.broker.admin import remove_member
+from stream.broker.deadline import abandon
+from stream.broker.kafka_python_common import REFUSED, GroupOf, columns, connected, fault, require_topic, settings
+from stream.broker.kafka_python_offsets import KafkaPythonOffsets
 from stream.broker.port import Identity, Listener, Records
-from stream.errors import Refused, SinkFailed, SlotTaken, Unavailable
+from stream.errors import Refused, SinkFailed, SlotTaken
 
 _GROUP_REFUSED = (
     kafka_errors.InvalidSessionTimeoutError,
@@ -87,7 +88,7 @@ class KafkaPythonSource:
         self._identity = identity
         self._topic = topic
         self._rebalance: _Rebalance | None = None
-        self._admin: Admin | None = None
+        self._offsets = KafkaPythonOffsets(identity, topic)
         conf = {
             "fetch_max_wait_ms": 100,  # a resumed partition waits for the fetch under way to end
             "fetch_max_bytes": 33_554_432,
@@ -107,22 +108,10 @@ class KafkaPythonSource:
         }
         self._consumer: Any = connected(KafkaConsumer, conf, identity.bootstrap_servers, timeout)
         try:
-            self._require_topic(timeout)
+            require_topic(self._consumer, topic, timeout)
         except BaseException:
             abandon(self._consumer.close, "consumer")
             raise
-
-    def _require_topic(self, timeout: float) -> None:
-        try:
-            found = bounded(lambda: self._consumer.partitions_for_topic(self._topic), timeout, "metadata")
-        except kafka_errors.KafkaError as error:
-            raise fault(error, f"read topic {self._topic}") from None
-        except Overdue as overdue:
-            raise Unavailable(f"cannot read topic {self._topic}: {overdue}") from None
-        if not found:
-            raise Refused(
-                f"topic {self._topic} is not there, or may not be seen; create it, or mend its name or rights"
-            )
 
     def subscribe(self, listener: Listener) -> None:
         self._rebalance = _Rebalance(self._consumer, listener)
@@ -146,16 +135,7 @@ class KafkaPythonSource:
             for partition in self._rebalance.lost_unnoticed():
                 polled.pop(partition, None)
         self._raise_what_the_listener_raised()
-        return [
-            Records(
-                tp.partition,
-                [r.offset for r in of_one],
-                [r.timestamp for r in of_one],
-                [r.key for r in of_one],
-                [r.value for r in of_one],
-            )
-            for tp, of_one in polled.items()
-        ]
+        return columns(polled)
 
     def _raise_what_the_listener_raised(self) -> None:
         if self._rebalance is not None and self._rebalance.raised is not None:
@@ -180,34 +160,13 @@ class KafkaPythonSource:
         self._consumer.seek(self._tp(partition), offset)
 
     def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
-        clock = Clock(timeout)
-        self._consumer._net.run(guards.forget_fetched_offsets, self._consumer)
-        return self._ask(  # type: ignore[no-any-return]
-            f"read the committed offsets of group {self._identity.group}",
-            lambda: {p: self._consumer.committed(self._tp(p), timeout_ms=clock.milliseconds) for p in partitions},
-        )
+        return self._offsets.committed(partitions, timeout)
 
     def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
-        # The consumer's end_offsets ends at the last stable offset, because it is read_committed.
-        if self._admin is None:
-            self._admin = Admin(self._identity, timeout=timeout)
-        return self._admin.watermarks(self._topic, partition, timeout)
+        return self._offsets.watermarks([partition], timeout)[partition]
 
     def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
-        if not partitions:
-            return {}
-        tps = [self._tp(partition) for partition in partitions]
-        found = self._ask(
-            f"read the offsets of topic {self._topic}",
-            lambda: self._consumer.end_offsets(tps, timeout_ms=int(timeout * 1000)),
-        )
-        return {tp.partition: offset for tp, offset in found.items()}
-
-    def _ask(self, doing: str, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except kafka_errors.KafkaError as error:
-            raise fault(error, doing) from None
+        return self._offsets.ends(partitions, timeout)
 
     def position(self, partition: int) -> int | None:
         return guards.position(self._consumer, self._tp(partition))
@@ -228,7 +187,6 @@ class KafkaPythonSource:
 
     def close(self, leave: bool) -> None:
         self._consumer.close(autocommit=False, timeout_ms=5000)
-        if self._admin is not None:
-            self._admin.close()
+        self._offsets.close()
         if leave:
             remove_member(self._identity)

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from stream.broker.logs import log
-from stream.broker.port import Identity
+from stream.broker.port import Identity, Records
 from stream.broker.properties import for_confluent
 from stream.errors import BrokerFault, Refused, Unavailable, UsageError
 
@@ -23,6 +24,8 @@ REFUSED = frozenset(
         KafkaError._AUTHENTICATION,
     }
 )
+# The position lies outside of what the partition holds, or no offset was committed: auto.offset.reset is "error".
+OUT_OF_RANGE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION})
 NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
@@ -69,6 +72,7 @@ def settings(identity: Identity, watch: Watch) -> dict[str, Any]:
         "reconnect.backoff.max.ms": 1000,  # the default of 10 s would add that much to every broker restart
         "socket.keepalive.enable": True,
         "log.connection.close": False,
+        "topic.metadata.refresh.interval.ms": 30_000,  # until a deleted topic or a new partition is noticed
         **for_confluent(identity.client_properties),
         "bootstrap.servers": identity.bootstrap_servers,
         "client.id": identity.slot,
@@ -125,3 +129,23 @@ def partitions_of(handle: Any, topic: str, timeout: float) -> int:
     if found.error.code() in NO_TOPIC:
         raise Refused(f"topic {topic} is not there; create it, or mend its name")
     raise fault(found.error, f"describe topic {topic}")
+
+
+def columns(messages: list[Message]) -> list[Records]:
+    """Messages to columns; those of a partition are in offset order, in runs as they were fetched."""
+    by_partition: dict[Any, list[Message]] = {}
+    for partition, run in groupby(messages, key=Message.partition):
+        if partition in by_partition:
+            by_partition[partition].extend(run)
+        else:
+            by_partition[partition] = list(run)
+    return [
+        Records(
+            partition,
+            list(map(Message.offset, of_one)),  # type: ignore[arg-type]  # a record without an error has them all
+            [milliseconds for _, milliseconds in map(Message.timestamp, of_one)],
+            list(map(Message.key, of_one)),
+            list(map(Message.value, of_one)),
+        )
+        for partition, of_one in by_partition.items()
+    ]

@@ -100,6 +100,48 @@ class Source(Protocol):
         """Stop consuming. leave=False keeps the static membership, so that a restart of this slot moves nothing."""
 
 
+class Offsets(Protocol):
+    """What the brokers know of one topic's offsets. Asks on handles of its own: it may be used on another thread than
+    the source's, by one thread at a time, and its waiting never holds up a poll."""
+
+    def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
+        """The group's committed offset of each partition, None where there is none. Waits for open transactions
+        (require_stable) up to the deadline, then raises Unavailable."""
+
+    def watermarks(self, partitions: Sequence[int], timeout: float) -> dict[int, tuple[int, int]]:
+        """Partition -> (first offset that is still there, high watermark: after the last record, committed or not)."""
+
+    def ends(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
+        """Partition -> the offset after the last record that a read_committed reader can get to now."""
+
+    def at_time(self, partition: int, time: int, timeout: float) -> int | None:
+        """The first offset whose record's timestamp is at or after time (milliseconds); None where there is none."""
+
+    def close(self) -> None:
+        """Let go, without waiting."""
+
+
+class Reader(Protocol):
+    """Partitions of one topic read from a given offset, by no group, with isolation read_committed: large sequential
+    reads. Used by the thread that made it."""
+
+    def add(self, partition: int, offset: int) -> None:
+        """Deliver this partition, too, from the first record at or above offset."""
+
+    def remove(self, partition: int) -> None:
+        """Deliver nothing more of it."""
+
+    def poll(self, max_records: int, timeout: float) -> list[Records]:
+        """As `Source.poll`. A value of None is a tombstone. Raises Refused where a partition's next offset is no longer
+        there, or rights are missing."""
+
+    def position(self, partition: int) -> int | None:
+        """The next offset, past control records and gaps; None while that is not known."""
+
+    def close(self) -> None:
+        """Let go, without waiting."""
+
+
 class Sink(Protocol):
     """Where outputs go: an idempotent producer, transactional for exactly-once delivery.
 
@@ -153,6 +195,12 @@ class Client(Protocol):
     ) -> Source:
         """A consumer, not subscribed yet. Raises Unavailable where no broker answers within timeout, Refused on a wrong
         login or a missing topic. group_protocol: "consumer" is KIP-848, "classic" the older cooperative one."""
+
+    def offsets(self, identity: Identity, topic: str) -> Offsets:
+        """Questions about a topic; nothing is connected before the first."""
+
+    def reader(self, identity: Identity, topic: str, *, timeout: float = 10.0) -> Reader:
+        """A reader of a topic. Raises Unavailable, Refused as `source` does."""
 
     def sink(
         self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float = 15.0

@@ -8,9 +8,11 @@ from typing import Protocol
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from kafka import KafkaAdminClient
+from kafka import TopicPartition as KafkaTopicPartition
 
 from stream.broker.clients import choose
-from stream.broker.port import Client, GroupProtocol, Identity, Records, Sink, Source
+from stream.broker.port import Client, GroupProtocol, Identity, Offsets, Reader, Records, Sink, Source
 
 DEADLINE = 20.0  # seconds that a condition may take on a loaded machine
 T = int(time.time()) * 1000  # of records; with old ones a broker's retention deletes them while a test still reads
@@ -112,6 +114,8 @@ class World:
         self.properties: dict[str, str] = {}
         self._sources: list[Source] = []
         self._sinks: list[Sink] = []
+        self._offsets: list[Offsets] = []
+        self._readers: list[Reader] = []
 
     def identity(self, slot: str = "a") -> Identity:
         return Identity(self.servers, self.group, f"{self.group}-{slot}", self.properties)
@@ -141,6 +145,30 @@ class World:
         self._sinks.append(sink)
         return sink
 
+    def offsets(self, topic: str) -> Offsets:
+        offsets = self.client.offsets(self.identity(), topic)
+        self._offsets.append(offsets)
+        return offsets
+
+    def reader(self, topic: str) -> Reader:
+        reader = self.client.reader(self.identity("reader"), topic, timeout=DEADLINE)
+        self._readers.append(reader)
+        return reader
+
+    def commit(self, member: Member, positions: dict[int, int], slot: str = "committer") -> None:
+        """These input offsets, in the member's name, in a transaction of their own."""
+        sink = self.client.sink(self.identity(slot), transactional=True, timeout=DEADLINE)
+        sink.begin()
+        sink.send_offsets(positions, member.source.group(), DEADLINE)
+        sink.commit(DEADLINE)
+        sink.close()
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """As retention does."""
+        admin = KafkaAdminClient(bootstrap_servers=self.servers)
+        admin.delete_records({KafkaTopicPartition(topic, partition): before})
+        admin.close()
+
     def fill(self, topic: str, counts: dict[int, int]) -> None:
         """That many records into each partition: values b"0", b"1", ..."""
         sink = self.client.sink(self.identity("filler"), transactional=False, timeout=DEADLINE)
@@ -155,6 +183,8 @@ class World:
         return visible(self.servers, topic, partitions)
 
     def close(self) -> None:
+        for asked in (*self._offsets, *self._readers):
+            asked.close()
         for sink in self._sinks:
             sink.close()
         for source in self._sources:
