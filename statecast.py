@@ -174,18 +174,24 @@ def replay(
     ] = None,
     time: Annotated[str | None, typer.Option("--time", help="column of the time [the order of the rows]")] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="events stepped at a time; changes no bit")] = 16384,
+    state_ttl: Annotated[
+        float | None,
+        typer.Option("--state-ttl", min=0, help="seconds without an event after which a stream starts cold [for ever]"),
+    ] = None,
 ) -> None:
     """Step a file's events as the service would, without Kafka: the offline reference.
 
-    All rows stand for one partition, in the order of their times; an offset is a row's place in that order.
+    All rows stand for one partition, in the order of their times; an offset is a row's place in that order. The clock
+    of --state-ttl is the column --time.
     """
     from engine.model import Model
-    from stream.replay import write_predictions
+    from stream.replay import milliseconds, write_predictions
     from training.data import read_events
 
+    ttl = None if state_ttl is None else milliseconds(state_ttl, time)
     network = Model(model)
     events = read_events(input, key, value or network.signature.features, time)
-    write_predictions(network, events.keys, events.stream, events.time, events.values, output, batch)
+    write_predictions(network, events.keys, events.stream, events.time, events.values, output, batch, ttl)
 
 
 @app.command("inspect")

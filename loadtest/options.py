@@ -3,6 +3,7 @@
 # ruff: noqa: RUF009 - option() makes a field; that it is called here is the point
 
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class LoadOptions:
 
     verify: bool = option(False, "afterwards hold the whole output topic against the offline replay, bit by bit")
     delivery: Delivery = option("exactly_once", "what --verify forbids: at_least_once tolerates identical copies")
+    state_ttl: float | None = option(None, "the service's --state-ttl, seconds", "for ever")
     batch: int = option(20_000, "events that --verify steps at a time; the result does not depend on it")
     max_key_bytes: int = option(MAX_KEY_BYTES, "the service's limit: a longer key is a dead letter")
     max_value_bytes: int = option(MAX_VALUE_BYTES, "the service's limit: a longer value is a dead letter")
@@ -70,10 +72,13 @@ class LoadOptions:
                 raise UsageError(f"--{name.replace('_', '-')}: is missing; give the name of a topic")
         least = {"partitions": 1, "streams": 1, "batch": 1, "max_key_bytes": 1, "max_value_bytes": 1, "examples": 0}
         least |= {"noise": 0, "missing": 0, "zipf_exponent": 0, "events": 0, "seconds": 0, "rate": 0, "timeout": 0}
+        least |= {"state_ttl": 0}
         for name, limit in least.items():
             value = getattr(self, name)
             if value is not None and not value >= limit:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {limit}")
+        if self.state_ttl is not None and not isfinite(self.state_ttl):
+            raise UsageError(f"--state-ttl {self.state_ttl}: must be a number of seconds; leave it out for ever")
         if self.missing > 1:
             raise UsageError(f"--missing {self.missing}: must be a share, 0 to 1")
         for name, allowed in {"keys": ("uniform", "zipf"), "delivery": ("exactly_once", "at_least_once")}.items():

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from engine.columns import Floats, Ints
+from engine.columns import Columns, Floats, Ints, Outcome
 from engine.model import Model
+from engine.replay import cut
 from engine.slots import Full
 from engine.step import Engine
 from loadtest.errors import EnvironmentFault
@@ -23,7 +24,7 @@ class Predicted:
 
     offset: Ints  # [events] ascending
     time: Ints
-    timestamp: Ints
+    timestamp: Ints  # of the output record
     step: Ints
     figures: Floats  # [events, 4, targets]: prediction, lower, upper, surprise
     keys: Objects
@@ -34,7 +35,7 @@ class Dead:
     """Records that must have exactly one dead letter."""
 
     offset: Ints  # [records] ascending
-    timestamp: Ints
+    timestamp: Ints  # of the dead letter
     keys: Objects
 
 
@@ -50,14 +51,26 @@ class Chunk:
 class Reference:
     """The engine and the strict reading, over one partition at a time."""
 
-    def __init__(self, path: Path | str, max_key_bytes: int, max_value_bytes: int, streams: int | None = None) -> None:
-        """streams: the most streams of one partition; None: as many as half of the free memory holds."""
+    def __init__(
+        self,
+        path: Path | str,
+        max_key_bytes: int,
+        max_value_bytes: int,
+        streams: int | None = None,
+        *,
+        ttl: int | None = None,
+        step_batch: int | None = None,
+    ) -> None:
+        """streams: the most streams of one partition; None: as many as half of the free memory holds. ttl: the
+        service's time to live, milliseconds; None: for ever. step_batch: the most events of one call of the engine;
+        None: all that were read together."""
         self.model = Model(path)
         signature = self.model.signature
         self.fingerprint = self.model.fingerprint[:8]
         self._format = InputFormat(signature, max_key_bytes=max_key_bytes, max_value_bytes=max_value_bytes)
         capacity = streams or Engine.capacity_for(self.model, psutil.virtual_memory().available // 2)
         self._engine = Engine(self.model, capacity)
+        self._ttl, self._step_batch = ttl, step_batch
         levels = signature.levels
         self._levels = [levels.index(0.5), 0, len(levels) - 1]  # prediction, lower, upper
 
@@ -70,13 +83,12 @@ class Reference:
     def _chunk(self, partition: int, records: Records) -> Chunk:
         events = self._format.read(records)
         try:
-            outcome = self._engine.step(events.columns(partition))
+            outcome = self._step(events.columns(partition))
         except Full:
             raise EnvironmentFault(
                 f"partition {partition}: more than {self._engine.slots.capacity} streams, and memory holds no more "
                 "rows; verify on a machine with more memory"
             ) from None
-        self._engine.keep()
         done = np.flatnonzero(outcome.stepped)
         keys = objects(events.keys)
         quantiles = outcome.quantiles[done][:, :, self._levels]  # [events, targets, 3]
@@ -89,14 +101,33 @@ class Reference:
             predicted=Predicted(
                 offset=events.offset[done],
                 time=events.time[done],
-                timestamp=events.timestamp[done],
+                timestamp=_published(events.timestamp[done]),
                 step=outcome.step[done],
                 figures=figures,
                 keys=keys[done],
             ),
             dead=Dead(
                 offset=np.array([records.offsets[i] for i in dead], np.int64),
-                timestamp=np.array([records.timestamps[i] for i in dead], np.int64),
+                timestamp=_published(np.array([records.timestamps[i] for i in dead], np.int64)),
                 keys=objects([records.keys[i] for i in dead]),
             ),
         )
+
+    def _step(self, columns: Columns) -> Outcome:
+        size = self._step_batch or max(1, len(columns))
+        parts = []
+        for start in range(0, max(1, len(columns)), size):
+            parts.append(self._engine.step(cut(columns, start, min(start + size, len(columns))), self._ttl))
+            self._engine.keep()
+        return Outcome(
+            step=np.concatenate([part.step for part in parts]),
+            quantiles=np.concatenate([part.quantiles for part in parts]),
+            surprise=np.concatenate([part.surprise for part in parts]),
+            stepped=np.concatenate([part.stepped for part in parts]),
+            refused={n * size + i: why for n, part in enumerate(parts) for i, why in part.refused.items()},
+        )
+
+
+def _published(timestamp: Ints) -> Ints:
+    """What the service publishes for an input record's timestamp: librdkafka would take 0 for "now"."""
+    return np.maximum(timestamp, 1)

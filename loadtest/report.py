@@ -73,12 +73,27 @@ def show(summary: Summary, stream: TextIO | None = None) -> None:
             console.print(f"  {example}")
 
 
+def check_writable(path: Path) -> None:
+    """Raises UsageError where `write_json` could not write; leaves no file behind."""
+    there = path.exists()
+    try:
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise _not_writable(path, error) from None
+
+
 def write_json(summary: Summary, path: Path) -> None:
     """The figures as a JSON file. Raises UsageError where it cannot be written."""
     try:
         path.write_bytes(orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     except OSError as error:
-        raise UsageError(f"--json {path}: cannot be written ({error.strerror}); give another path") from None
+        raise _not_writable(path, error) from None
+
+
+def _not_writable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"--json {path}: cannot be written ({error.strerror}); give another path")
 
 
 def _lines(summary: Summary) -> list[tuple[str, str]]:

@@ -30,6 +30,8 @@ def run(options: LoadOptions, *, out: TextIO | None = None, err: TextIO | None =
     Exit code 0; 1 where verification failed or, without one, not every output arrived. Raises LoadTestError.
     """
     options.check()
+    if options.json is not None:
+        report.check_writable(options.json)
     with Told(err) as told:
         try:
             summary = _measure(options, told)
@@ -146,6 +148,7 @@ def _verify(options: LoadOptions, told: Told) -> VerifyResult:
         options.output_topic,
         dead_letter_topic=letters or None,
         delivery=options.delivery,
+        state_ttl=options.state_ttl,
         client=options.client,
         batch=options.batch,
         timeout=options.timeout,

@@ -34,6 +34,8 @@ def verify(
     start: Mapping[int, int] | None = None,
     batch: int = BATCH,
     streams: int | None = None,
+    state_ttl: float | None = None,
+    step_batch: int | None = None,
     timeout: float = 60.0,
     examples: int = 5,
     max_key_bytes: int = MAX_KEY_BYTES,
@@ -43,11 +45,14 @@ def verify(
     """Read the input up to where it ends now, step it, and compare with what stands in the output topic now.
 
     start: per partition the input offset to step from, in the cold state; the beginning by default. Outputs of
-    earlier events, and of events that arrive meanwhile, are left alone. timeout: seconds that a read may stand still.
+    earlier events, and of events that arrive meanwhile, are left alone. state_ttl: the service's --state-ttl, seconds;
+    None: for ever. batch: records read at a time; step_batch: events stepped at a time, None: those read together; the
+    result depends on neither. timeout: seconds that a read may stand still.
     Raises ModelFileError, and EnvironmentFault where a topic is missing or cannot be read to its end.
     """
     began = time.monotonic()
-    reference = Reference(model_path, max_key_bytes, max_value_bytes, streams)
+    ttl = None if state_ttl is None else round(state_ttl * 1000)
+    reference = Reference(model_path, max_key_bytes, max_value_bytes, streams, ttl=ttl, step_batch=step_batch)
     outputs = OutputFormat(reference.model.signature)
     result = VerifyResult(delivery)
     topics = [input_topic, output_topic, *([dead_letter_topic] if dead_letter_topic else [])]

@@ -3,6 +3,7 @@
 Stands here, beside the codec, so that what `statecast replay` writes is encoded by the code that encodes for the topic.
 """
 
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,15 @@ from stream.codec import Codec
 from stream.errors import UsageError
 
 
+def milliseconds(state_ttl: float, time: str | None) -> int:
+    """The option --state-ttl, seconds, for the engine. Raises UsageError where no clock can go by it."""
+    if not isfinite(state_ttl):
+        raise UsageError(f"--state-ttl {state_ttl}: must be a number of seconds; leave it out for ever")
+    if time is None:
+        raise UsageError(f"--state-ttl {state_ttl:g}: needs the events' times; give --time COLUMN too")
+    return round(state_ttl * 1000)
+
+
 def write_predictions(
     model: Model,
     keys: list[bytes],
@@ -24,10 +34,12 @@ def write_predictions(
     values: NDArray[np.float64],
     output: Path,
     batch: int,
+    ttl: int | None = None,
 ) -> None:
     """Step all events in their order and write one line for each.
 
-    keys: each stream's key; stream, time: [events]; values: [events, features], NaN where missing.
+    keys: each stream's key; stream, time: [events]; values: [events, features], NaN where missing. ttl: time to live,
+    milliseconds, by a clock that the times drive; None: for ever.
     Raises UsageError where the values do not fit the model, or the file cannot be written.
     """
     features = len(model.signature.features)
@@ -52,7 +64,7 @@ def write_predictions(
     codec = Codec(model.signature, model.fingerprint, max_key_bytes=2**31, max_value_bytes=2**31)
     try:
         with output.open("wb") as sink:
-            for part, outcome in replay(model, columns, batch=batch, streams=len(keys)):
+            for part, outcome in replay(model, columns, batch=batch, streams=len(keys), ttl=ttl):
                 index, texts = codec.encode(part, outcome, 0, len(part))
                 for event, text in zip(index, texts, strict=True):
                     name = orjson.dumps(part.keys[event].decode())

@@ -21,7 +21,8 @@ from loadtest.offer import Offered
 from loadtest.options import LoadOptions
 from loadtest.output_format import OutputFormat
 from loadtest.port import Records
-from loadtest.report import show, write_json
+from loadtest.report import check_writable, show, write_json
+from loadtest.run import run
 from loadtest.summary import Summary
 
 
@@ -181,6 +182,8 @@ GIVEN = {"input_topic": "in", "output_topic": "out"}
         ({"output_topic": ""}, "--output-topic: is missing"),
         ({"streams": 0}, "--streams 0: must be at least 1"),
         ({"rate": -1.0}, "--rate -1.0: must be at least 0"),
+        ({"state_ttl": float("nan")}, "--state-ttl nan: must be at least 0"),
+        ({"state_ttl": float("inf")}, "--state-ttl inf: must be a number of seconds"),
         ({"missing": 1.5}, "--missing 1.5: must be a share"),
         ({"keys": "pareto"}, "--keys pareto: must be uniform or zipf"),
         ({"verify": True}, "--verify: needs the model"),
@@ -223,6 +226,21 @@ def test_the_figures_are_written_as_json(tmp_path: Path) -> None:
     assert figures["verify"]["dead_letters"]["seen"] == 2
     with pytest.raises(UsageError, match=r"--json .*: cannot be written"):
         write_json(summary(), tmp_path / "no" / "figures.json")
+
+
+def test_a_file_that_cannot_be_written_is_found_before_the_load(tmp_path: Path) -> None:
+    """There is no broker at that address, and nobody asks for it."""
+    options = LoadOptions(bootstrap_servers="127.0.0.1:1", input_topic="in", output_topic="out")
+
+    for path in (tmp_path, tmp_path / "no" / "figures.json"):
+        with pytest.raises(UsageError, match=r"--json .*: cannot be written"):
+            run(dataclasses.replace(options, json=path))
+
+    check_writable(tmp_path / "new.json")
+    (tmp_path / "old.json").write_text("old")
+    check_writable(tmp_path / "old.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    assert (tmp_path / "old.json").read_text() == "old"
 
 
 def test_the_summary_names_figures_verdict_and_examples() -> None:

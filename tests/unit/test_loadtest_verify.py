@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -68,8 +69,8 @@ def records(rows: list[Row], partition: int, start: int = 0) -> Records:
     return Records([partition] * len(rows), list(range(start, start + len(rows))), timestamps, keys, values, headers)
 
 
-def serve(model: Model, topic: Topic) -> tuple[Topic, Topic]:
-    """A service in ten lines: the outputs and the dead letters of an input topic."""
+def serve(model: Model, topic: Topic, ttl: int | None = None) -> tuple[Topic, Topic]:
+    """A service in ten lines: the outputs and the dead letters of an input topic. ttl: milliseconds."""
     outputs: Topic = [[] for _ in topic]
     letters: Topic = [[] for _ in topic]
     engine, form = Engine(model, 1000), InputFormat(model.signature)
@@ -78,14 +79,16 @@ def serve(model: Model, topic: Topic) -> tuple[Topic, Topic]:
         for i in events.dead:
             places = [("topic", b"in"), ("partition", b"%d" % partition), ("offset", b"%d" % i), ("code", b"BAD")]
             key, value, timestamp, _ = rows[i]
-            letters[partition].append((key, value, timestamp, [(f"__statecast.errors.{n}", v) for n, v in places]))
-        outcome = engine.step(events.columns(partition))
+            letters[partition].append(
+                (key, value, max(timestamp, 1), [(f"__statecast.errors.{n}", v) for n, v in places])
+            )
+        outcome = engine.step(events.columns(partition), ttl)
         for i in np.flatnonzero(outcome.stepped).tolist():
             one = {"offset": events.offset[i], "ts": events.time[i], "step": outcome.step[i]}
             low, middle, high = outcome.quantiles[i][:, [0, outcome.quantiles.shape[2] // 2, -1]].T
             one |= {"prediction": middle[0], "lower": low[0], "upper": high[0], "surprise": outcome.surprise[i, 0]}
             value = orjson.dumps(one | {"model": model.fingerprint[:8]}, option=orjson.OPT_SERIALIZE_NUMPY)
-            outputs[partition].append((events.keys[i], value, int(events.timestamp[i]), []))
+            outputs[partition].append((events.keys[i], value, max(int(events.timestamp[i]), 1), []))
     return outputs, letters
 
 
@@ -120,12 +123,18 @@ class World:
             self.input[0].insert(100, (b"s1", bad, 5, []))
         self.input[0].insert(30, (None, b'{"value": 1}', 5, []))
         self.input[1].insert(30, (b"k" * 10_000, b'{"value": 1}', 5, []))
-        self.output, self.letters = serve(self.model, self.input)
-        self.cluster = Lists({"in": self.input, "out": self.output, "dead": self.letters})
+        self.serve()
         monkeypatch.setattr(module, "connect", lambda *_: self.cluster)
 
-    def verify(self, delivery: Delivery = "exactly_once", batch: int = 64) -> VerifyResult:
-        return verify("nowhere", self.path, "in", "out", dead_letter_topic="dead", delivery=delivery, batch=batch)
+    def serve(self, ttl: int | None = None) -> None:
+        """Everything anew."""
+        self.output, self.letters = serve(self.model, self.input, ttl)
+        self.cluster = Lists({"in": self.input, "out": self.output, "dead": self.letters})
+
+    def verify(self, delivery: Delivery = "exactly_once", batch: int = 64, **more: Any) -> VerifyResult:
+        return verify(
+            "nowhere", self.path, "in", "out", dead_letter_topic="dead", delivery=delivery, batch=batch, **more
+        )
 
 
 @pytest.fixture
@@ -149,6 +158,46 @@ def test_what_was_served_rightly_passes_whatever_the_batch(world: World, batch: 
     assert result.dead == 9
     assert result.letters is not None
     assert result.letters.seen == 9
+
+
+@pytest.mark.parametrize("step_batch", [1, 7, None])
+def test_the_events_of_one_call_of_the_engine_change_nothing(world: World, step_batch: int | None) -> None:
+    world.serve(ttl=30)
+
+    result = world.verify(batch=100, step_batch=step_batch, state_ttl=0.03)
+
+    assert result.passed, result.examples
+    assert result.outputs.seen > 500
+
+
+def test_streams_that_lived_too_long_or_too_short_are_different(world: World) -> None:
+    forever = [value for rows in world.output for _, value, *_ in rows]
+    world.serve(ttl=30)
+    changed = sum(a != b for a, b in zip(forever, (v for rows in world.output for _, v, *_ in rows), strict=True))
+
+    assert found(world.verify()) == {"different": changed}
+    assert changed > 100
+    assert found(world.verify(state_ttl=0.03)) == {}
+
+
+def test_a_record_timestamp_of_0_is_published_as_1(world: World) -> None:
+    for rows in world.input:
+        rows[:] = [(key, value, 0 if i % 3 else timestamp, h) for i, (key, value, timestamp, h) in enumerate(rows)]
+    world.serve()
+    assert {1} < {timestamp for _, _, timestamp, _ in world.output[0]}
+    assert 1 in {timestamp for _, _, timestamp, _ in world.letters[0]}
+
+    sound = world.verify()
+    key, value, _, headers = row = next(row for row in world.output[0] if row[2] == 1)
+    world.output[0][world.output[0].index(row)] = (key, value, 0, headers)
+    key, value, timestamp, headers = world.letters[1][0]
+    world.letters[1][0] = (key, value, timestamp - 1, headers)
+    result = world.verify()
+
+    assert sound.passed, sound.examples
+    assert found(result) == {"different": 1}
+    assert result.letters is not None
+    assert result.letters.different == 1
 
 
 def test_a_lost_output_is_missing(world: World) -> None:
