@@ -4,16 +4,20 @@ Rebalance callbacks run inside `poll` and `close`, on the caller's thread.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.broker.admin import remove_member
 from stream.broker.confluent_offsets import ConfluentOffsets
-from stream.broker.deadline import Overdue, abandon, bounded
+from stream.broker.deadline import abandon
+from stream.broker.gone import gone
 from stream.broker.librdkafka import (
+    FENCED_INSTANCE,
+    GROUP_REFUSED,
     NO_TOPIC,
+    OUT_OF_RANGE,
     REFUSED,
     GroupOf,
     Watch,
@@ -25,17 +29,7 @@ from stream.broker.librdkafka import (
     settings,
 )
 from stream.broker.port import Identity, Listener, Records
-from stream.errors import Refused, SinkFailed, SlotTaken
-
-_FENCED = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
-_GROUP_REFUSED = frozenset(
-    {
-        KafkaError.INVALID_SESSION_TIMEOUT,
-        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
-        KafkaError.GROUP_MAX_SIZE_REACHED,
-        KafkaError.INVALID_GROUP_ID,
-    }
-)
+from stream.errors import Refused, SlotTaken
 
 
 class ConfluentSource:
@@ -59,7 +53,7 @@ class ConfluentSource:
             "group.instance.id": identity.slot,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
         }
@@ -126,27 +120,32 @@ class ConfluentSource:
 
     def poll(self, max_records: int, timeout: float) -> list[Records]:
         # consume(n, timeout) would wait for all n or the whole timeout: take what is there, and wait for one at most.
+        self._raise_what_waits()
         messages: list[Message] = self._consumer.consume(max_records, 0)
         if not messages and timeout > 0 and self._raised is None:
             messages = self._consumer.consume(1, timeout)
             if messages and max_records > 1:
                 messages += self._consumer.consume(max_records - 1, 0)
-        if self._raised is not None:
-            raised = self._raised
-            if not isinstance(raised, SlotTaken):
-                self._raised = None
-            raise raised
+        self._raise_what_waits()
         if self._watch.refusal is not None:
             self._watch.check()
-        if not messages:
-            return []
-        if any(map(Message.error, messages)):
+        if messages and any(map(Message.error, messages)):
             messages = self._without_events(messages)
+        if not messages:
+            self._raise_what_waits()
+            return []
         batches = columns(messages)
         if self._sought:
             for batch in batches:
                 self._sought.pop(batch.partition, None)
         return batches
+
+    def _raise_what_waits(self) -> None:
+        if self._raised is not None:
+            raised = self._raised
+            if not isinstance(raised, SlotTaken):
+                self._raised = None
+            raise raised
 
     def _without_events(self, messages: list[Message]) -> list[Message]:
         for message in messages:
@@ -154,14 +153,17 @@ class ConfluentSource:
             if error is None:
                 continue
             code = error.code()
-            if code in _FENCED or (code == KafkaError._FATAL and "nstance" in error.str()):
+            if code in FENCED_INSTANCE or (code == KafkaError._FATAL and "nstance" in error.str()):
                 self._raised = SlotTaken(
                     f"another process runs as {self._identity.slot}; stop it, or give this one another --instance-id"
                 )
                 raise self._raised  # and from every later poll: librdkafka says it once
+            if code in OUT_OF_RANGE:
+                self._stands_outside(message.partition(), message.offset())
+                continue
             if code in REFUSED:
                 raise fault(error, f"read topic {self._topic}")
-            if code in _GROUP_REFUSED or error.fatal():
+            if code in GROUP_REFUSED or error.fatal():
                 raise Refused(f"cannot join the group {self._identity.group}: {error.str()}")
             if code in NO_TOPIC:
                 partitions_of(self._consumer, self._topic, 5.0)  # a restarting broker may have said so by mistake
@@ -169,6 +171,15 @@ class ConfluentSource:
             self._watch(error)
         # `is None`: a Message has a length, so that one without a value is false.
         return [message for message in messages if message.error() is None]
+
+    def _stands_outside(self, partition: Any, offset: int | None) -> None:
+        """A position is not among the offsets that the partition holds or, if None, there was no committed one."""
+        sought = self._sought.get(partition)
+        if offset is None:
+            if sought is None:
+                self._send(partition, OFFSET_BEGINNING)
+        elif sought in (None, offset):  # else it was sent elsewhere before this was heard
+            self._raised = gone(self._topic, partition, offset)  # when what came with it is delivered
 
     def _tps(self, partitions: Sequence[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in partitions]
@@ -196,13 +207,17 @@ class ConfluentSource:
 
     def seek(self, partition: int, offset: int) -> None:
         self._sought[partition] = offset
+        self._send(partition, offset)
+
+    def _send(self, partition: int, offset: int) -> None:
         target = TopicPartition(self._topic, partition, offset)
         try:
             self._consumer.seek(target)
         except KafkaException as raised:
             if raised.args[0].code() != KafkaError._STATE:
                 raise
-            # A partition that waits for its committed offset cannot be sought yet: assign it anew, with the offset.
+            # A partition that waits for its committed offset, or has none, cannot be sought: assign it anew, with the
+            # offset.
             self._consumer.incremental_unassign([target])
             self._consumer.incremental_assign([target])
             if partition in self._paused:
@@ -220,22 +235,6 @@ class ConfluentSource:
     def position(self, partition: int) -> int | None:
         (found,) = self._consumer.position([TopicPartition(self._topic, partition)])
         return found.offset if found.offset >= 0 else None
-
-    def commit(self, positions: Mapping[int, int], timeout: float) -> None:
-        if not positions:
-            return
-        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in positions.items()]
-        try:
-            done = bounded(lambda: self._consumer.commit(offsets=offsets, asynchronous=False), timeout, "commit")
-        except KafkaException as raised:
-            if raised.args[0].code() in REFUSED:
-                raise fault(raised.args[0], "commit offsets") from None
-            raise SinkFailed(f"offsets not committed: {raised.args[0].str()}") from None
-        except Overdue as overdue:
-            raise SinkFailed(f"offsets not committed: {overdue}") from None
-        for tp in done:
-            if tp.error is not None:
-                raise SinkFailed(f"offset of partition {tp.partition} not committed: {tp.error.str()}")
 
     def group(self) -> object:
         return GroupOf(self._topic, self._consumer.consumer_group_metadata())

@@ -4,20 +4,21 @@ Rebalance listeners run on the library's IO thread, and only while the loop's th
 There a blocking call of the consumer raises RuntimeError; pausing is fine.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import kafka.errors as kafka_errors
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from stream.broker import kafka_python_guards as guards
 from stream.broker.admin import remove_member
 from stream.broker.deadline import abandon
-from stream.broker.kafka_python_common import REFUSED, GroupOf, columns, connected, fault, require_topic, settings
+from stream.broker.gone import gone
+from stream.broker.kafka_python_common import GroupOf, columns, connected, fault, require_topic, settings
 from stream.broker.kafka_python_offsets import KafkaPythonOffsets
 from stream.broker.port import Identity, Listener, Records
-from stream.errors import Refused, SinkFailed, SlotTaken
+from stream.errors import Refused, SlotTaken
 
 _GROUP_REFUSED = (
     kafka_errors.InvalidSessionTimeoutError,
@@ -99,7 +100,7 @@ class KafkaPythonSource:
             "group_id": identity.group,
             "group_instance_id": identity.slot,
             "enable_auto_commit": False,
-            "auto_offset_reset": "earliest",
+            "auto_offset_reset": "none",
             "isolation_level": "read_committed",
             "allow_auto_create_topics": False,
             "partition_assignment_strategy": [CooperativeStickyAssignor],
@@ -126,8 +127,14 @@ class KafkaPythonSource:
             raise self._slot_taken() from None
         except _GROUP_REFUSED as error:
             raise Refused(f"cannot join the group {self._identity.group}: {type(error).__name__}") from None
+        except kafka_errors.NoOffsetForPartitionError as error:
+            self._consumer.seek_to_beginning(*error.args[0])
+            polled = {}
         except kafka_errors.KafkaError as error:
             self._raise_what_the_listener_raised()
+            beyond = guards.out_of_range(self._consumer, error)
+            if beyond is not None:
+                raise gone(self._topic, *beyond) from None
             raise fault(error, f"read topic {self._topic}") from None
         if guards.is_fenced(self._consumer):
             raise self._slot_taken()
@@ -170,17 +177,6 @@ class KafkaPythonSource:
 
     def position(self, partition: int) -> int | None:
         return guards.position(self._consumer, self._tp(partition))
-
-    def commit(self, positions: Mapping[int, int], timeout: float) -> None:
-        if not positions:
-            return
-        offsets = {self._tp(p): OffsetAndMetadata(offset, "", -1) for p, offset in positions.items()}
-        try:
-            self._consumer.commit(offsets, timeout_ms=int(timeout * 1000))
-        except REFUSED as error:
-            raise fault(error, "commit offsets") from None
-        except kafka_errors.KafkaError as error:
-            raise SinkFailed(f"offsets not committed: {type(error).__name__}: {error}") from None
 
     def group(self) -> object:
         return GroupOf(self._topic, self._consumer.group_metadata())

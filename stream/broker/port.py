@@ -68,7 +68,8 @@ class Source(Protocol):
     def poll(self, max_records: int, timeout: float) -> list[Records]:
         """What is there, at most max_records, grouped by partition; waits up to timeout only while there is nothing.
 
-        Raises SlotTaken where another member has taken this group.instance.id, Refused where rights are missing.
+        Raises SlotTaken where another member has taken this group.instance.id, Refused where rights are missing or a
+        partition's next offset is no longer there: it never jumps. `seek` mends that.
         """
 
     def pause(self, partitions: Sequence[int]) -> None:

@@ -1,11 +1,9 @@
 """What the loop may rely on when it reads: order, columns, pauses, positions. The same for every client."""
 
-import contextlib
 import time
 
 import pytest
 
-from stream.errors import Unavailable
 from tests.contract.conftest import DEADLINE, MakeTopic, T, World, wait_until
 
 
@@ -150,32 +148,6 @@ def test_a_seek_in_the_middle_of_what_was_fetched(world: World, make_topic: Make
     assert member.offsets(0)[seen:] == list(range(50, 5000))
 
 
-def test_committed_offsets_are_numbers_or_none_and_where_reading_begins(world: World, make_topic: MakeTopic) -> None:
-    topic = make_topic(2)
-    world.fill(topic, {0: 10, 1: 10})
-    member = world.joined(topic, 2)
-    assert member.source.committed([0, 1], DEADLINE) == {0: None, 1: None}
-    member.source.commit({0: 4}, DEADLINE)
-    assert member.source.committed([0, 1], DEADLINE) == {0: 4, 1: None}
-    member.source.close(leave=False)
-
-    again = world.joined(topic, 2)
-    wait_until("the rest comes", lambda: len(again.records) == 16, again.poll)
-    assert again.offsets(0) == list(range(4, 10))
-    assert again.offsets(1) == list(range(10))
-
-
-def test_committed_offsets_are_never_an_answer_to_an_earlier_question(world: World, make_topic: MakeTopic) -> None:
-    topic = make_topic()
-    world.fill(topic, {0: 30})
-    member = world.joined(topic, 1)
-    for offset in range(1, 20):
-        with contextlib.suppress(Unavailable):
-            member.source.committed([0], 0.001)  # kafka-python keeps an answer that comes too late for the next call
-        member.source.commit({0: offset}, DEADLINE)
-        assert member.source.committed([0], DEADLINE) == {0: offset}
-
-
 def test_the_position_passes_control_records(world: World, make_topic: MakeTopic) -> None:
     topic = make_topic(3)
     sink = world.sink("writer")
@@ -188,41 +160,12 @@ def test_the_position_passes_control_records(world: World, make_topic: MakeTopic
     sink.abort(DEADLINE)
     member = world.joined(topic, 3)
     assert member.source.position(7) is None, "a partition that is not here has no position"
-    wait_until("the ends are as written", lambda: member.source.end_offsets([0, 1, 2], DEADLINE) == {0: 4, 1: 4, 2: 0})
+    offsets = world.offsets(topic)
+    wait_until("the ends are as written", lambda: offsets.ends([0, 1, 2], DEADLINE) == {0: 4, 1: 4, 2: 0})
     wait_until("a commit is passed", lambda: member.source.position(0) == 4, member.poll)
     wait_until("what was aborted is passed", lambda: member.source.position(1) == 4, member.poll)
     assert len(member.records) == 3
     assert member.source.position(2) in (None, 0), "an empty partition"
-
-
-def test_an_open_transaction_holds_the_end_but_not_the_high_watermark(world: World, make_topic: MakeTopic) -> None:
-    topic = make_topic()
-    world.fill(topic, {0: 5})
-    member = world.joined(topic, 1)
-    sink = world.sink("writer")
-    sink.begin()
-    sink.send(topic, 0, [b"k"] * 3, [b"v"] * 3, [T] * 3)
-    sink.flush(DEADLINE)
-    assert member.source.watermarks(0, DEADLINE) == (0, 8)
-    assert member.source.end_offsets([0], DEADLINE) == {0: 5}
-    sink.abort(DEADLINE)
-    wait_until("the end moves on", lambda: member.source.end_offsets([0], DEADLINE) == {0: 9})
-    assert member.source.watermarks(0, DEADLINE) == (0, 9)
-
-
-def test_committed_waits_for_open_transactions_and_says_so(world: World, make_topic: MakeTopic) -> None:
-    topic = make_topic()
-    world.fill(topic, {0: 5})
-    member = world.joined(topic, 1)
-    sink = world.sink()
-    sink.begin()
-    sink.send_offsets({0: 3}, member.source.group(), DEADLINE)
-    began = time.monotonic()
-    with pytest.raises(Unavailable):
-        member.source.committed([0], 1.0)
-    assert time.monotonic() - began < 4
-    sink.commit(DEADLINE)
-    assert member.source.committed([0], DEADLINE) == {0: 3}
 
 
 def test_what_a_listener_raises_comes_out_of_poll(world: World, make_topic: MakeTopic) -> None:

@@ -178,8 +178,13 @@ def test_who_knows_the_password_comes_in(strict: Strict, name: str) -> None:
     sink.begin()
     sink.send_offsets({0: 3}, member.source.group(), DEADLINE)
     sink.commit(DEADLINE)
-    assert member.source.committed([0], DEADLINE) == {0: 3}
-    assert member.source.watermarks(0, DEADLINE) == (0, 3)
+    offsets, reader = world.offsets(topic), world.reader(topic)
+    assert offsets.committed([0], DEADLINE) == {0: 3}
+    assert offsets.watermarks([0], DEADLINE) == {0: (0, 3)}
+    reader.add(0, 0)
+    wait_until("the reader reads", lambda: reader.position(0) == 3, lambda: reader.poll(10, 0.1))
+    offsets.close()
+    reader.close()
     member.source.close(leave=True)
     sink.close()
 
@@ -258,6 +263,9 @@ def test_every_call_ends_while_the_broker_is_silent(strict: Strict, strict_world
         sink.send(out, 0, [b"k"], [b"v"], [T])
     sinks["commit"].send_offsets({0: 5}, member.source.group(), DEADLINE)
     source, group = member.source, member.source.group()
+    offsets, reader = strict_world.offsets(topic), strict_world.reader(topic)
+    assert offsets.ends([0], DEADLINE) == {0: 10}
+    reader.add(0, 0)
 
     def fails(kind: type[Exception], call: Callable[[], object]) -> Callable[[], object]:
         def check() -> None:
@@ -278,9 +286,11 @@ def test_every_call_ends_while_the_broker_is_silent(strict: Strict, strict_world
             "offsets": fails(SinkFailed, lambda: sinks["offsets"].send_offsets({0: 5}, group, 0.5)),
             "send": lambda: sinks["flush"].send(out, 0, [b"k"], [b"v"], [T]),
             "flush": fails(SinkFailed, lambda: sinks["flush"].flush(0.5)),
-            "committed": fails(Unavailable, lambda: source.committed([0], 0.5)),
-            "end_offsets": fails(Unavailable, lambda: source.end_offsets([0], 0.5)),
-            "watermarks": fails(Unavailable, lambda: source.watermarks(0, 0.5)),
+            "committed": fails(Unavailable, lambda: offsets.committed([0], 0.5)),
+            "ends": fails(Unavailable, lambda: offsets.ends([0], 0.5)),
+            "watermarks": fails(Unavailable, lambda: offsets.watermarks([0], 0.5)),
+            "at_time": fails(Unavailable, lambda: offsets.at_time(0, T, 0.5)),
+            "read": lambda: reader.poll(10, 0.5),
             "group": source.group,
             "close a sink": sinks["commit"].close,
         }
@@ -291,13 +301,13 @@ def test_every_call_ends_while_the_broker_is_silent(strict: Strict, strict_world
 
     strict_world.sink("offsets")  # aborts what its predecessor left open, which holds the group's offsets
     successor = strict_world.sink("commit")
-    settled = source.committed([0], DEADLINE)[0]
+    settled = offsets.committed([0], DEADLINE)[0]
     assert settled in (None, 5), "the transaction whose answer never came took place, or did not"
     successor.begin()
     successor.send(out, 0, [b"k"], [b"after"], [T])
     successor.send_offsets({0: 10}, source.group(), DEADLINE)
     successor.commit(DEADLINE)
-    wait_until("it goes on", lambda: source.committed([0], DEADLINE) == {0: 10})
+    wait_until("it goes on", lambda: offsets.committed([0], DEADLINE) == {0: 10})
     before = len(member.records)
     wait_until(
         lambda: f"what was sought comes, not {member.offsets(0)[before:]} after {member.heard}",

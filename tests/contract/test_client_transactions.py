@@ -41,7 +41,7 @@ def test_outputs_and_offsets_become_visible_together(world: World, make_topic: M
     sink.commit(DEADLINE)
     wait_for(world, first, b"1", b"2")
     wait_for(world, second, b"3")
-    assert member.source.committed([0], DEADLINE) == {0: 5}
+    assert world.offsets(source).committed([0], DEADLINE) == {0: 5}
 
 
 def test_an_abort_leaves_nothing_and_the_sink_goes_on(world: World, make_topic: MakeTopic) -> None:
@@ -55,7 +55,7 @@ def test_an_abort_leaves_nothing_and_the_sink_goes_on(world: World, make_topic: 
     sink.send_offsets({0: 5}, member.source.group(), DEADLINE)
     sink.abort(DEADLINE)
     assert values(world, out) == []
-    assert member.source.committed([0], DEADLINE) == {0: None}
+    assert world.offsets(source).committed([0], DEADLINE) == {0: None}
 
     member.source.seek(0, 0)
     wait_until("all records come again", lambda: len(member.records) == 10, member.poll)
@@ -66,7 +66,7 @@ def test_an_abort_leaves_nothing_and_the_sink_goes_on(world: World, make_topic: 
     sink.begin()
     sink.commit(DEADLINE)  # an empty transaction
     wait_for(world, out, b"kept")
-    assert member.source.committed([0], DEADLINE) == {0: 5}
+    assert world.offsets(source).committed([0], DEADLINE) == {0: 5}
 
 
 def test_a_flush_proves_delivery(world: World, make_topic: MakeTopic) -> None:
@@ -169,7 +169,7 @@ def test_offsets_of_a_failed_transaction_do_not_leak_into_the_next(world: World,
     successor.begin()
     successor.send_offsets({0: 5}, member.source.group(), DEADLINE)
     successor.commit(DEADLINE)
-    assert member.source.committed([0, 1], DEADLINE) == {0: 5, 1: None}
+    assert world.offsets(topic).committed([0, 1], DEADLINE) == {0: 5, 1: None}
 
 
 @pytest.mark.parametrize("step", ["send", "send_offsets", "commit", "abort", "begin"])
@@ -209,7 +209,7 @@ def test_a_fenced_predecessor_is_told_and_nothing_of_it_is_visible(
     send(successor, out, b"new")
     successor.commit(DEADLINE)
     wait_for(world, out, b"new")
-    assert member.source.committed([0], DEADLINE) == {0: None}
+    assert world.offsets(source).committed([0], DEADLINE) == {0: None}
 
 
 def test_more_than_the_clients_queue_holds_is_sent_in_order(world: World, make_topic: MakeTopic) -> None:
