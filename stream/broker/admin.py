@@ -1,5 +1,6 @@
 """Topics: describe and create them. Through kafka-python for both clients, because it is always installed."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, MemberToRemove
 
 from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.kafka_python_common import REFUSED, Clock, connected, fault, settings
+from stream.broker.kafka_python_groups import describe as describe_consumer_group
 from stream.broker.logs import log
 from stream.broker.port import Identity
 from stream.errors import Refused, StatecastError, Unavailable
@@ -91,6 +93,38 @@ class Admin:
             raise Refused(f"cannot {doing}: {made['error_message'] or error.__name__}")
         self._ask(doing, lambda: self._admin.wait_for_topics([topic], timeout_ms=clock.milliseconds), clock)
 
+    def topics(self, timeout: float | None = None) -> list[str]:
+        """The names of all topics that may be seen, but for Kafka's own."""
+        found = self._ask("list topics", self._admin.describe_topics, Clock(timeout or self._timeout))
+        return sorted(topic["name"] for topic in found if not topic["is_internal"])
+
+    def delete(self, topic: str, timeout: float | None = None) -> None:
+        """Delete the topic and wait until it is gone; one that is not there is no error."""
+        doing = f"delete topic {topic}"
+        clock = Clock(timeout or self._timeout)
+        answer = self._ask(
+            doing,
+            lambda: self._admin.delete_topics([topic], timeout_ms=clock.milliseconds, raise_errors=False),
+            clock,
+        )
+        (gone,) = answer["topics"]
+        error = kafka_errors.for_code(gone["error_code"])
+        if error is kafka_errors.UnknownTopicOrPartitionError:
+            return
+        if error is not kafka_errors.NoError:
+            if issubclass(error, (*REFUSED, kafka_errors.RetriableError)):
+                raise fault(error(), doing)
+            raise Refused(f"cannot {doing}: {gone['error_message'] or error.__name__}")
+        while self.describe(topic, clock.seconds) is not None:
+            if clock.over:
+                raise Unavailable(f"cannot {doing}: Kafka took the order, but the topic is still there")
+            time.sleep(0.05)
+
+    def cluster_size(self, timeout: float | None = None) -> int:
+        """Brokers in the cluster that are up."""
+        found = self._ask("describe the cluster", self._admin.describe_cluster, Clock(timeout or self._timeout))
+        return sum(not broker.get("is_fenced") for broker in found["brokers"])
+
     def watermarks(self, topic: str, partitions: Sequence[int], timeout: float) -> dict[int, tuple[int, int]]:
         """Partition -> (first offset still there, high watermark), whatever transactions are open."""
         clock = Clock(timeout)
@@ -102,9 +136,9 @@ class Admin:
         """Partition -> last stable offset."""
         return self._offsets(topic, dict.fromkeys(partitions, _LATEST), Clock(timeout), "read_committed")
 
-    def at_time(self, topic: str, partition: int, time: int, timeout: float) -> int | None:
-        """The first offset whose record, committed or not, is of that time (milliseconds) or later."""
-        found = self._offsets(topic, {partition: time}, Clock(timeout))[partition]
+    def at_time(self, topic: str, partition: int, at: int, timeout: float) -> int | None:
+        """The first offset whose record, committed or not, is of the time at (milliseconds) or later."""
+        found = self._offsets(topic, {partition: at}, Clock(timeout))[partition]
         return found if found >= 0 else None
 
     def _offsets(
@@ -114,10 +148,10 @@ class Admin:
         clock: Clock,
         isolation: str = "read_uncommitted",
     ) -> dict[int, int]:
-        asked = {TopicPartition(topic, partition): time for partition, time in wanted.items()}
+        asked = {TopicPartition(topic, partition): at for partition, at in wanted.items()}
         doing = f"read the offsets of topic {topic}"
         found = self._ask(doing, lambda: self._admin.list_partition_offsets(asked, isolation), clock)
-        return {tp.partition: int(at.offset) for tp, at in found.items()}
+        return {tp.partition: int(told.offset) for tp, told in found.items()}
 
     def consumer_session_timeout(self, group: str, timeout: float | None = None) -> float | None:
         """Seconds after which a silent member of the group is dropped under KIP-848, where the brokers decide that and
@@ -132,6 +166,39 @@ class Admin:
         entry = configs["group"][group].get("consumer.session.timeout.ms")
         return int(entry["value"]) / 1000 if entry else None
 
+    def group_topics(self, group: str, timeout: float | None = None) -> set[str]:
+        """The topics for which the group has committed offsets; none where there is no such group."""
+        doing = f"read the committed offsets of group {group}"
+        clock = Clock(timeout or self._timeout)
+        found = self._ask_coordinator(doing, lambda: self._admin.list_group_offsets(group), clock)[group]
+        return {tp.topic for tp, committed in found.items() if committed.offset >= 0}
+
+    def group_members(self, group: str, timeout: float | None = None) -> int:
+        """Members of the group now, by either group protocol; 0 where there is no such group. One that was killed, or
+        has closed without leaving under the classic protocol, counts until its session times out."""
+        doing = f"describe group {group}"
+        clock = Clock(timeout or self._timeout)
+
+        def ask() -> int:
+            try:
+                found = self._admin._manager.run(describe_consumer_group, self._admin, group)
+            except kafka_errors.IncompatibleBrokerVersion:  # brokers before KIP-848
+                return self._classic_members(group)
+            if found["error_code"] == kafka_errors.GroupIdNotFoundError.errno:  # a classic one, or none
+                return self._classic_members(group)
+            if found["error_code"]:
+                raise kafka_errors.for_code(found["error_code"])(found["error_message"])
+            # A static member that closes says so with the epoch -2, and may come back.
+            return sum(member["member_epoch"] >= 0 for member in found["members"])
+
+        return int(self._ask_coordinator(doing, ask, clock))
+
+    def _classic_members(self, group: str) -> int:
+        found = self._admin.describe_groups([group])[group]
+        if found["error"] and "GroupIdNotFound" not in found["error"]:
+            raise kafka_errors.CoordinatorNotAvailableError(found["error"])
+        return len(found["members"])
+
     def remove_member(self, group: str, instance: str, timeout: float | None = None) -> None:
         """Let a static member's partitions go to the others at once."""
         clock = Clock(timeout or self._timeout)
@@ -141,11 +208,25 @@ class Admin:
     def close(self) -> None:
         abandon(self._admin.close, "admin")
 
-    def _ask(self, doing: str, call: Callable[[], Any], clock: Clock) -> Any:
+    def _ask_coordinator(self, doing: str, call: Callable[[], Any], clock: Clock) -> Any:
+        # A group's first coordinator takes a moment to appear.
+        while True:
+            try:
+                return self._ask(doing, call, clock, (kafka_errors.RetriableError,))
+            except kafka_errors.RetriableError as error:
+                if clock.over:
+                    raise fault(error, doing) from None
+                time.sleep(0.1)
+
+    def _ask(
+        self, doing: str, call: Callable[[], Any], clock: Clock, let_pass: tuple[type[Exception], ...] = ()
+    ) -> Any:
         try:
             return bounded(call, clock.seconds, doing)
         except Overdue:
             raise Unavailable(f"cannot {doing}: Kafka at {self._servers} gave no answer in time") from None
+        except let_pass:
+            raise
         except kafka_errors.KafkaError as error:
             raise fault(error, doing) from None
 
@@ -160,18 +241,3 @@ def remove_member(identity: Identity, timeout: float = 5.0) -> None:
             admin.remove_member(identity.group, identity.slot)
     except StatecastError as error:
         log.warning("%s does not leave its group at once: %s", identity.slot, error)
-
-
-def prefers_consumer_protocol(identity: Identity, session_timeout: float, timeout: float) -> bool:
-    """Whether KIP-848 serves this member better than the classic group protocol.
-
-    Partitions that stay are not interrupted by its rebalances. But the brokers alone set its session timeout, 45 s by
-    default, and a dead member's partitions wait for that: it must be no longer than the one asked for.
-    """
-    with closing(Admin(identity, timeout=timeout)) as admin:
-        try:
-            offered = admin.consumer_session_timeout(identity.group)
-        except StatecastError as error:  # an older broker, or no right to know
-            log.info("the classic group protocol it is: %s", error)
-            return False
-    return offered is not None and offered <= session_timeout

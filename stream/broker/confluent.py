@@ -1,11 +1,15 @@
 """confluent-kafka (librdkafka) behind the port: the client of `--client confluent`."""
 
-from stream.broker.admin import prefers_consumer_protocol
+from contextlib import closing
+
+from stream.broker.admin import Admin
 from stream.broker.confluent_offsets import ConfluentOffsets
 from stream.broker.confluent_reader import ConfluentReader
 from stream.broker.confluent_sink import ConfluentSink
 from stream.broker.confluent_source import ConfluentSource
+from stream.broker.logs import log
 from stream.broker.port import GroupProtocol, Identity
+from stream.errors import StatecastError
 
 
 class ConfluentClient:
@@ -23,7 +27,7 @@ class ConfluentClient:
         group_protocol: GroupProtocol = "auto",
     ) -> ConfluentSource:
         consumer_protocol = group_protocol == "consumer" or (
-            group_protocol == "auto" and prefers_consumer_protocol(identity, session_timeout, timeout)
+            group_protocol == "auto" and _prefers_consumer_protocol(identity, session_timeout, timeout)
         )
         return ConfluentSource(
             identity, topic, session_timeout=session_timeout, timeout=timeout, consumer_protocol=consumer_protocol
@@ -41,3 +45,18 @@ class ConfluentClient:
         return ConfluentSink(
             identity, transactional=transactional, timeout=timeout, transaction_timeout=transaction_timeout
         )
+
+
+def _prefers_consumer_protocol(identity: Identity, session_timeout: float, timeout: float) -> bool:
+    """Whether KIP-848 serves this member better than the classic group protocol.
+
+    Partitions that stay are not interrupted by its rebalances. But the brokers alone set its session timeout, 45 s by
+    default, and a dead member's partitions wait for that: it must be no longer than the one asked for.
+    """
+    with closing(Admin(identity, timeout=timeout)) as admin:
+        try:
+            offered = admin.consumer_session_timeout(identity.group)
+        except StatecastError as error:  # an older broker, or no right to know
+            log.info("the classic group protocol it is: %s", error)
+            return False
+    return offered is not None and offered <= session_timeout

@@ -21,7 +21,7 @@ class KafkaPythonReader:
         conf = {
             "fetch_max_wait_ms": 20,  # a partition that is added waits for the fetch under way to end
             "fetch_max_bytes": 33_554_432,
-            "max_partition_fetch_bytes": 8_388_608,
+            "max_partition_fetch_bytes": 2_097_152,  # with more a poll takes longer, not the whole
             "check_crcs": False,
             "retry_backoff_ms": 50,
             "metrics_enabled": False,

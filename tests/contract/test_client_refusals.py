@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 
 import pytest
 from kafka import KafkaAdminClient
@@ -16,7 +15,7 @@ from stream.broker.admin import Admin
 from stream.broker.clients import choose
 from stream.broker.port import Identity
 from stream.errors import Refused, SinkFailed, Unavailable, UsageError
-from tests.contract.conftest import DEADLINE, Broker, MakeTopic, T, World, wait_until
+from tests.contract.conftest import DEADLINE, MakeTopic, T, World, wait_until
 
 NOWHERE = "127.0.0.1:9"  # nobody listens on the discard port
 CLIENTS = ("kafka-python", "confluent")
@@ -130,28 +129,6 @@ def test_a_client_property_that_cannot_be_is_named(
         world.member(topic)
     with pytest.raises(UsageError, match=r"client property"):
         world.sink()
-
-
-def test_topics_are_described_and_created(kafka: Broker) -> None:
-    with closing(Admin(Identity(kafka.bootstrap_servers, "group", "slot"))) as admin:
-        name = f"described-{time.time_ns()}"
-        assert admin.describe(name) is None
-        admin.create(name, 3, {"cleanup.policy": "compact", "max.message.bytes": "2000000"})
-        made = admin.describe(name)
-        assert made is not None
-        assert (made.name, made.partitions, made.replication_factor) == (name, 3, 1)
-        assert made.config["cleanup.policy"] == "compact"
-        assert made.config["max.message.bytes"] == "2000000"
-        assert made.config["retention.ms"] == "604800000", "what was left out is there with its default"
-        assert made.topic_id
-        admin.create(name, 1, {})  # nothing: it is there
-        assert admin.describe(name) == made
-        with pytest.raises(Refused, match=f"cannot create topic {name}-x: Unknown topic config name: nonsense"):
-            admin.create(f"{name}-x", 1, {"nonsense": "1"})
-        with pytest.raises(Refused, match="replication factor of 3"):
-            admin.create(f"{name}-x", 1, {}, replication_factor=3)
-        with pytest.raises(Refused, match="Topic name is invalid"):
-            admin.create("not a name", 1, {})
 
 
 # A door that asks for a password.
