@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check bench-drain clean
+.PHONY: demo test check chaos bench-drain clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -29,6 +29,15 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "installing statecast and what it needs into $(VENV) (once; torch alone is several GB)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# Random faults under load: instances and the broker killed, frozen, restarted. SEED repeats a run's plan.
+KILLS ?= 20
+SECONDS ?= 120
+CLIENT ?= confluent
+DELIVERY ?= exactly_once
+chaos: $(VENV)/.ready
+	@$(BIN)/python -m tests.chaos --kills $(KILLS) --seconds $(SECONDS) --client $(CLIENT) --delivery $(DELIVERY) \
+		$(if $(SEED),--seed $(SEED))
 
 # Benchmarks are commands, never tests. Needs a quiet machine to mean anything.
 bench-drain: $(VENV)/.ready

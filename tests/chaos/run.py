@@ -1,0 +1,195 @@
+"""One run from its seed to its report: the only file that knows the order of things."""
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+
+from export.sample import random_model
+from loadtest.errors import LoadTestError
+from loadtest.findings import Delivery
+from loadtest.port import ClientName
+from loadtest.verify import verify
+from localbroker.broker import LocalBroker
+from stream.settings import options as serve_options
+from tests.chaos.acts import STOP_SECONDS, Stage, play
+from tests.chaos.faults import plan
+from tests.chaos.instances import Instance
+from tests.chaos.load import Load
+from tests.chaos.verdict import Report
+from tests.chaos.watch import Progress, Watch, wait_for
+
+INPUT, OUTPUT, APPLICATION = "events", "predictions", "chaos"
+PARTITIONS = 4
+SESSION_TIMEOUT = 6.0  # seconds
+STATE_TTL = 3.0  # seconds; some streams are silent for longer
+FIRST_WORK, CATCH_UP, OVERTIME = 60.0, 150.0, 150.0  # seconds
+MOST_ENDS = 10  # of instances by themselves: enough to see why
+
+Tell = Callable[[str], None]
+
+
+class Hopeless(Exception):
+    """The service does not stay up, so there is nothing to wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked for."""
+
+    seed: int
+    folder: Path  # for logs and data
+    kills: int = 20
+    seconds: float = 120.0
+    client: ClientName = "confluent"
+    delivery: Delivery = "exactly_once"
+    rate: int = 2500  # records a second
+    streams: int = 2000
+
+
+def run(options: Options, tell: Tell = print) -> Report:
+    """Broker, instances, load and faults; then the verdict. What was started is ended, whatever happens.
+
+    Raises what the broker's start raises; what the service does wrong stands in the report.
+    """
+    known = {option.flag for option in serve_options()}
+    ttl = STATE_TTL if "state-ttl" in known else None
+    count = random.Random(options.seed).randint(2, 4)
+    report = Report(options.seed, options.client, options.delivery, count, ttl, str(options.folder))
+    model = options.folder / "model.onnx"
+    random_model(model, hidden=8, scaling="stream", lags=(1, 2), seed=options.seed)
+    with ExitStack() as stack:
+        broker = LocalBroker(
+            options.folder / "broker",
+            properties={"group.consumer.session.timeout.ms": str(round(SESSION_TIMEOUT * 1000))},
+        )
+        stack.callback(broker.stop)
+        broker.start()
+        _create(broker.bootstrap_servers)
+        instances = [
+            Instance(name, _arguments(options, broker, model, name, n % 2 == 0, known, ttl), options.folder)
+            for n, name in enumerate("abcd"[:count])
+        ]
+        for instance in instances:
+            stack.callback(instance.kill)
+            instance.start()
+        if not wait_for(lambda: all(one.said("partitions_assigned") for one in instances), FIRST_WORK):
+            report.troubles.append(f"not every instance had work within {FIRST_WORK:g} s of the start")
+        stage = Stage(broker, instances, time.monotonic)
+        stack.callback(stage.close)
+        try:
+            _under_load(options, broker, stage, report, stack, tell)
+        except Hopeless as error:
+            report.troubles.append(str(error))
+        _stop(stage, report)
+        report.kills = stage.counts
+        report.troubles += stage.troubles
+        report.ends = [end for instance in instances for end in instance.ends]
+        tell("verifying, one event at a time")
+        try:
+            report.verified = verify(
+                broker.bootstrap_servers, model, INPUT, OUTPUT, dead_letter_topic=f"{OUTPUT}.dead-letters",
+                delivery=options.delivery, client="confluent", state_ttl=ttl, step_batch=1,
+            )  # fmt: skip
+        except LoadTestError as error:
+            report.troubles.append(str(error))
+    return report
+
+
+def _create(servers: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=servers)
+    admin.create_topics({INPUT: {"num_partitions": PARTITIONS, "replication_factor": 1}}, wait_for_metadata=True)
+    admin.close()
+
+
+def _arguments(
+    options: Options, broker: LocalBroker, model: Path, name: str, leave: bool, known: set[str], ttl: float | None
+) -> list[str]:
+    """Of one instance; what the service does not know yet is left out."""
+    wanted = {
+        "model": model,
+        "bootstrap-servers": broker.bootstrap_servers,
+        "input-topic": INPUT,
+        "output-topic": OUTPUT,
+        "application-id": APPLICATION,
+        "instance-id": name,
+        "client": options.client,
+        "delivery": options.delivery,
+        "session-timeout": SESSION_TIMEOUT,
+        "commit-interval": 0.05,
+        "checkpoint-interval": 2,
+        "on-stop": "leave" if leave else "stay",
+        "state-ttl": ttl,
+        "state-dir": options.folder / f"state-{name}",
+    }
+    given = {flag: value for flag, value in wanted.items() if flag in known and value is not None}
+    return [part for flag, value in given.items() for part in (f"--{flag}", str(value))]
+
+
+def _under_load(
+    options: Options, broker: LocalBroker, stage: Stage, report: Report, stack: ExitStack, tell: Tell
+) -> None:
+    """The load, the faults, and the wait until the output has caught up."""
+    servers = broker.bootstrap_servers
+    faults = plan(options.seed, options.kills, options.seconds, len(stage.instances), SESSION_TIMEOUT)
+    load = Load(servers, INPUT, options.rate, options.streams, PARTITIONS, options.seed)
+    watch = Watch(servers, OUTPUT, PARTITIONS)
+    stack.callback(watch.stop)
+    stack.callback(load.stop, 1.0)
+    began = told = time.monotonic()
+    load.start()
+    watch.start()
+
+    def turn() -> None:
+        nonlocal told
+        _mind(stage, tell)
+        if time.monotonic() - told >= 5:
+            told = time.monotonic()
+            tell(f"{told - began:4.0f} s: {load.sent:,} sent, {watch.seen:,} outputs seen, faults {stage.counts}")
+
+    if not play(stage, faults, turn, options.seconds + OVERTIME):
+        report.troubles.append(f"the faults were not over {OVERTIME:g} s after their time")
+    while time.monotonic() - began < options.seconds and load.failure is None:
+        turn()
+        time.sleep(0.05)
+    load.stop(60)
+    ended = time.monotonic()
+    report.seconds, report.sent = ended - began, load.sent
+    if load.failure is not None:
+        report.troubles.append(f"the load: {load.failure}")
+    progress = Progress(servers, APPLICATION, INPUT, PARTITIONS)
+
+    def caught_up() -> bool:
+        turn()
+        return progress.lag() == 0
+
+    if wait_for(caught_up, CATCH_UP):
+        report.caught_up = time.monotonic() - ended
+    watch.stop()
+    report.worst, report.worst_of_one = watch.silence.worst, watch.silence.worst_of_one
+
+
+def _mind(stage: Stage, tell: Tell) -> None:
+    """As a supervisor does: start again what ended by itself. Raises Hopeless."""
+    for instance in stage.instances:
+        if (end := instance.bury()) is not None:
+            tell(f"{end.instance} ended with {end.code}: {end.line[:300]}")
+        if sum(len(one.ends) for one in stage.instances) > MOST_ENDS:
+            raise Hopeless(f"instances ended by themselves more than {MOST_ENDS} times")
+        if not instance.running and stage.idle(instance):
+            instance.start()
+
+
+def _stop(stage: Stage, report: Report) -> None:
+    for instance in stage.instances:
+        if instance.running:
+            instance.terminate()
+    for instance in stage.instances:
+        if not wait_for(lambda one=instance: not one.running, STOP_SECONDS):  # type: ignore[misc]
+            report.troubles.append(f"{instance.name} did not end within {STOP_SECONDS:g} s of SIGTERM")
+            instance.kill()
+        instance.bury()
