@@ -2,13 +2,15 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from kafka import KafkaAdminClient
 
+from engine.model import Model
+from engine.step import Engine
 from export.sample import random_model
 from loadtest.errors import LoadTestError
 from loadtest.findings import Delivery
@@ -26,6 +28,7 @@ from tests.chaos.watch import Progress, Watch, wait_for
 INPUT, OUTPUT, APPLICATION = "events", "predictions", "chaos"
 PARTITIONS = 4
 SESSION_TIMEOUT = 6.0  # seconds
+TIGHT = 0.4  # share of the streams that memory has room for in an instance, in every other run
 STATE_TTL = 3.0  # seconds; some streams are silent for longer
 FIRST_WORK, CATCH_UP, OVERTIME = 60.0, 150.0, 150.0  # seconds
 MOST_ENDS = 10  # of instances by themselves: enough to see why
@@ -58,8 +61,10 @@ def run(options: Options, tell: Tell = print) -> Report:
     """
     known = {option.flag for option in serve_options()}
     ttl = STATE_TTL if "state-ttl" in known else None
-    count = random.Random(options.seed).randint(2, 4)
-    report = Report(options.seed, options.client, options.delivery, count, ttl, str(options.folder))
+    chance = random.Random(options.seed)
+    count, tight = chance.randint(2, 4), chance.random() < 0.5 and "state-dir" in known
+    ceiling = round(options.streams * TIGHT) if tight else None
+    report = Report(options.seed, options.client, options.delivery, count, ttl, ceiling, str(options.folder))
     model = options.folder / "model.onnx"
     random_model(model, hidden=8, scaling="stream", lags=(1, 2), seed=options.seed)
     with ExitStack() as stack:
@@ -70,8 +75,26 @@ def run(options: Options, tell: Tell = print) -> Report:
         stack.callback(broker.stop)
         broker.start()
         _create(broker.bootstrap_servers)
+        common = _flags(
+            known,
+            {
+                "model": model,
+                "bootstrap-servers": broker.bootstrap_servers,
+                "input-topic": INPUT,
+                "output-topic": OUTPUT,
+                "application-id": APPLICATION,
+                "client": options.client,
+                "delivery": options.delivery,
+                "session-timeout": SESSION_TIMEOUT,
+                "commit-interval": 0.05,
+                "checkpoint-interval": 2,
+                "snapshot-interval": 3,
+                "state-ttl": ttl,
+                "memory-limit": None if ceiling is None else _bytes(model, ceiling),
+            },
+        )
         instances = [
-            Instance(name, _arguments(options, broker, model, name, n % 2 == 0, known, ttl), options.folder)
+            Instance(name, [*common, "--instance-id", name, *_own(options, name, n, known)], options.folder)
             for n, name in enumerate("abcd"[:count])
         ]
         for instance in instances:
@@ -106,28 +129,22 @@ def _create(servers: str) -> None:
     admin.close()
 
 
-def _arguments(
-    options: Options, broker: LocalBroker, model: Path, name: str, leave: bool, known: set[str], ttl: float | None
-) -> list[str]:
-    """Of one instance; what the service does not know yet is left out."""
-    wanted = {
-        "model": model,
-        "bootstrap-servers": broker.bootstrap_servers,
-        "input-topic": INPUT,
-        "output-topic": OUTPUT,
-        "application-id": APPLICATION,
-        "instance-id": name,
-        "client": options.client,
-        "delivery": options.delivery,
-        "session-timeout": SESSION_TIMEOUT,
-        "commit-interval": 0.05,
-        "checkpoint-interval": 2,
-        "on-stop": "leave" if leave else "stay",
-        "state-ttl": ttl,
-        "state-dir": options.folder / f"state-{name}",
-    }
+def _own(options: Options, name: str, number: int, known: set[str]) -> list[str]:
+    """What sets one instance apart: every other one leaves the group when it stops."""
+    on_stop = "stay" if number % 2 else "leave"
+    return _flags(known, {"on-stop": on_stop, "state-dir": options.folder / f"state-{name}"})
+
+
+def _flags(known: set[str], wanted: Mapping[str, object]) -> list[str]:
+    """Without what the service does not know yet."""
     given = {flag: value for flag, value in wanted.items() if flag in known and value is not None}
     return [part for flag, value in given.items() for part in (f"--{flag}", str(value))]
+
+
+def _bytes(model: Path, streams: int) -> int:
+    """Memory for so many streams, as the service counts it."""
+    of_many = 10_000_000
+    return streams * of_many // Engine.capacity_for(Model(model), of_many)
 
 
 def _under_load(

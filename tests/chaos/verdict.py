@@ -21,6 +21,7 @@ class Report:
     delivery: str
     instances: int
     state_ttl: float | None  # seconds; None: for ever
+    ceiling: int | None  # streams that an instance has memory for; None: all
     folder: str  # with the logs
     seconds: float = 0.0  # under load
     sent: int = 0  # records
@@ -60,6 +61,7 @@ class Report:
             "delivery": self.delivery,
             "instances": self.instances,
             "state_ttl": self.state_ttl,
+            "ceiling": self.ceiling,
             "seconds": round(self.seconds, 1),
             "events": found.events if found is not None else self.sent,
             "kills": {kind: self.kills.get(kind, 0) for kind in KINDS},
@@ -85,6 +87,7 @@ class Report:
         figures = self.as_dict()
         rows = [(name.replace("_", " "), figures[name]) for name in ("seed", "client", "delivery", "instances")]
         rows += [("state ttl", "for ever" if self.state_ttl is None else f"{self.state_ttl:g} s")]
+        rows += [("memory for", "all streams" if self.ceiling is None else f"{self.ceiling:,} streams an instance")]
         rows += [("under load", f"{self.seconds:.0f} s, {self.sent:,} records")]
         rows += [(KINDS[kind], count) for kind, count in self.kills.items()]
         if self.verified is not None:
