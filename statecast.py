@@ -176,7 +176,7 @@ def replay(
     batch: Annotated[int, typer.Option("--batch", min=1, help="events stepped at a time; changes no bit")] = 16384,
     state_ttl: Annotated[
         float | None,
-        typer.Option("--state-ttl", min=0, help="seconds without an event after which a stream starts cold [for ever]"),
+        typer.Option("--state-ttl", help="seconds without an event after which a stream starts cold [for ever]"),
     ] = None,
 ) -> None:
     """Step a file's events as the service would, without Kafka: the offline reference.

@@ -72,13 +72,12 @@ class LoadOptions:
                 raise UsageError(f"--{name.replace('_', '-')}: is missing; give the name of a topic")
         least = {"partitions": 1, "streams": 1, "batch": 1, "max_key_bytes": 1, "max_value_bytes": 1, "examples": 0}
         least |= {"noise": 0, "missing": 0, "zipf_exponent": 0, "events": 0, "seconds": 0, "rate": 0, "timeout": 0}
-        least |= {"state_ttl": 0}
         for name, limit in least.items():
             value = getattr(self, name)
             if value is not None and not value >= limit:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {limit}")
-        if self.state_ttl is not None and not isfinite(self.state_ttl):
-            raise UsageError(f"--state-ttl {self.state_ttl}: must be a number of seconds; leave it out for ever")
+        if self.state_ttl is not None and not (self.state_ttl > 0 and isfinite(self.state_ttl)):
+            raise UsageError(f"--state-ttl {self.state_ttl}: must be seconds, more than 0; leave it out for ever")
         if self.missing > 1:
             raise UsageError(f"--missing {self.missing}: must be a share, 0 to 1")
         for name, allowed in {"keys": ("uniform", "zipf"), "delivery": ("exactly_once", "at_least_once")}.items():

@@ -19,8 +19,8 @@ from stream.errors import UsageError
 
 def milliseconds(state_ttl: float, time: str | None) -> int:
     """The option --state-ttl, seconds, for the engine. Raises UsageError where no clock can go by it."""
-    if not isfinite(state_ttl):
-        raise UsageError(f"--state-ttl {state_ttl}: must be a number of seconds; leave it out for ever")
+    if not (state_ttl > 0 and isfinite(state_ttl)):
+        raise UsageError(f"--state-ttl {state_ttl:g}: must be seconds, more than 0; leave it out for ever")
     if time is None:
         raise UsageError(f"--state-ttl {state_ttl:g}: needs the events' times; give --time COLUMN too")
     return round(state_ttl * 1000)
