@@ -8,7 +8,7 @@ from stream.broker.confluent_reader import ConfluentReader
 from stream.broker.confluent_sink import ConfluentSink
 from stream.broker.confluent_source import ConfluentSource
 from stream.broker.logs import log
-from stream.broker.port import GroupProtocol, Identity
+from stream.broker.port import BATCH_BYTES, GroupProtocol, Identity
 from stream.errors import StatecastError
 
 
@@ -40,10 +40,20 @@ class ConfluentClient:
         return ConfluentReader(identity, topic, timeout=timeout)
 
     def sink(
-        self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float = 15.0
+        self,
+        identity: Identity,
+        *,
+        transactional: bool,
+        timeout: float,
+        transaction_timeout: float = 15.0,
+        batch_bytes: int = BATCH_BYTES,
     ) -> ConfluentSink:
         return ConfluentSink(
-            identity, transactional=transactional, timeout=timeout, transaction_timeout=transaction_timeout
+            identity,
+            transactional=transactional,
+            timeout=timeout,
+            transaction_timeout=transaction_timeout,
+            batch_bytes=batch_bytes,
         )
 
 

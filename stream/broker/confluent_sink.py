@@ -12,21 +12,40 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from stream.broker.deadline import Overdue, abandon, bounded
-from stream.broker.librdkafka import NO_TOPIC, REFUSED, GroupOf, Watch, fault, made, partitions_of, reach, settings
+from stream.broker.librdkafka import (
+    FENCED,
+    REFUSED,
+    GroupOf,
+    Watch,
+    ended,
+    error_of,
+    fault,
+    made,
+    partitions_of,
+    reach,
+    settings,
+)
 from stream.broker.port import Headers, Identity
-from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Unavailable
+from stream.errors import BrokerFault, Refused, SinkFailed, Unavailable
 
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
 GRACE = 2.0  # seconds beyond a call's own timeout until it counts as hanging
 
-_FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 class ConfluentSink:
     """An idempotent producer of librdkafka, transactional where asked for."""
 
-    def __init__(self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        transactional: bool,
+        timeout: float,
+        transaction_timeout: float,
+        batch_bytes: int,
+    ) -> None:
         self._watch = Watch(identity.bootstrap_servers)
         self._transactional = transactional
         self._patience = transaction_timeout  # of `send`, while the queue is full
@@ -38,7 +57,7 @@ class ConfluentSink:
             # A commit and a flush do not wait for the linger; nobody sees a record of a transaction before its commit.
             "linger.ms": 20 if transactional else 5,
             "batch.num.messages": 20_000,
-            "batch.size": 262_144,  # one above the topic's max.message.bytes fails whole: it is never split
+            "batch.size": batch_bytes,  # one above the topic's max.message.bytes fails whole: it is never split
             "queue.buffering.max.messages": 500_000,
             "queue.buffering.max.kbytes": 131_072,
             "message.max.bytes": MAX_RECORD_BYTES,
@@ -199,56 +218,28 @@ class ConfluentSink:
             self._over = SinkFailed(str(overdue))
             raise self._over from None
         except (KafkaException, SystemError) as raised:
-            raise self._ended(self._error(raised), doing) from None
+            raise self._ended(error_of(self._producer, raised), doing) from None
 
     def _serve(self, timeout: float) -> None:
         """Let the callbacks speak, and raise what they say."""
         try:
             self._producer.poll(timeout)
         except (KafkaException, SystemError) as raised:  # once the producer is fenced
-            raise self._ended(self._error(raised), "send") from None
+            raise self._ended(error_of(self._producer, raised), "send") from None
         self._watch.check()
         if self._failed is not None:
             raise self._ended(*self._failed)
-
-    def _error(self, raised: BaseException) -> KafkaError:
-        # A fatal error is set as the exception of a call before that call's callbacks run. Python then finds that a
-        # callback returned a result nevertheless, or the exception gone, and raises SystemError.
-        known = raised if isinstance(raised, KafkaException) else raised.__cause__
-        if isinstance(known, KafkaException):
-            return known.args[0]  # type: ignore[no-any-return]
-        try:
-            self._producer.begin_transaction()  # the producer is given up anyway; this tells its fatal error
-        except (KafkaException, SystemError) as asked:
-            if isinstance(asked, KafkaException) and asked.args[0].fatal():
-                return asked.args[0]  # type: ignore[no-any-return]
-        return KafkaError(KafkaError._FAIL, str(raised))
 
     def _ended(self, error: KafkaError, doing: str) -> Exception:
         with contextlib.suppress(KafkaException, SystemError):
             self._producer.poll(0)
         # A record that failed tells more than the call that failed with it, unless it only fell with the rest.
-        if self._failed is not None and self._failed[0].code() not in _PURGED and error.code() not in _FENCED:
+        if self._failed is not None and self._failed[0].code() not in _PURGED and error.code() not in FENCED:
             error, doing = self._failed
         # fatal(), txn_requires_abort() and retriable() are all the same here: a producer that has seen an error is
         # replaced, because a retry after a broker's restart was seen to hang, or to end fatally after the abort.
-        self._over = _ended(error, doing)
+        self._over = ended(error, doing)
         return self._over
-
-
-def _ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
-    code = error.code()
-    if code in _FENCED:
-        return SinkFenced(f"cannot {doing}: {error.str()}")
-    if code in REFUSED:
-        return fault(error, doing)
-    if code in NO_TOPIC:
-        return Refused(f"cannot {doing}: {error.str()}")
-    if code == KafkaError.MSG_SIZE_TOO_LARGE:
-        return Refused(
-            f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes; raise that ({error.str()})"
-        )
-    return SinkFailed(f"cannot {doing}: {error.name()}: {error.str()}")
 
 
 def _let_go(producer: Any) -> None:

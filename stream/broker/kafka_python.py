@@ -4,7 +4,7 @@ from stream.broker.kafka_python_offsets import KafkaPythonOffsets
 from stream.broker.kafka_python_reader import KafkaPythonReader
 from stream.broker.kafka_python_sink import KafkaPythonSink
 from stream.broker.kafka_python_source import KafkaPythonSource
-from stream.broker.port import GroupProtocol, Identity
+from stream.broker.port import BATCH_BYTES, GroupProtocol, Identity
 from stream.errors import UsageError
 
 
@@ -33,8 +33,18 @@ class KafkaPythonClient:
         return KafkaPythonReader(identity, topic, timeout=timeout)
 
     def sink(
-        self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float = 15.0
+        self,
+        identity: Identity,
+        *,
+        transactional: bool,
+        timeout: float,
+        transaction_timeout: float = 15.0,
+        batch_bytes: int = BATCH_BYTES,
     ) -> KafkaPythonSink:
         return KafkaPythonSink(
-            identity, transactional=transactional, timeout=timeout, transaction_timeout=transaction_timeout
+            identity,
+            transactional=transactional,
+            timeout=timeout,
+            transaction_timeout=transaction_timeout,
+            batch_bytes=batch_bytes,
         )

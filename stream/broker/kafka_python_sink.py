@@ -36,7 +36,15 @@ class _NullValue(Serializer):  # type: ignore[misc]
 class KafkaPythonSink:
     """An idempotent producer of kafka-python, transactional where asked for."""
 
-    def __init__(self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        transactional: bool,
+        timeout: float,
+        transaction_timeout: float,
+        batch_bytes: int,
+    ) -> None:
         clock = Clock(timeout)
         self._identity = identity
         self._transactional = transactional
@@ -49,7 +57,7 @@ class KafkaPythonSink:
         milliseconds = max(2000, int(transaction_timeout * 1000))
         conf: dict[str, Any] = {
             "linger_ms": 20 if transactional else 5,
-            "batch_size": 262_144,
+            "batch_size": batch_bytes,
             "max_request_size": MAX_RECORD_BYTES,
             "retry_backoff_ms": 10,  # slept in each commit: 100, the default, makes a transaction last 112 ms
             "metrics_enabled": False,

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from stream.broker.logs import log
 from stream.broker.port import Identity, Records
 from stream.broker.properties import for_confluent
-from stream.errors import BrokerFault, Refused, Unavailable, UsageError
+from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Unavailable, UsageError
 
 REFUSED = frozenset(
     {
@@ -24,6 +24,7 @@ REFUSED = frozenset(
         KafkaError._AUTHENTICATION,
     }
 )
+FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 FENCED_INSTANCE = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
 GROUP_REFUSED = frozenset(
     {
@@ -106,6 +107,37 @@ def fault(error: KafkaError, doing: str) -> BrokerFault:
     if error.code() in REFUSED:
         return Refused(f"cannot {doing}: Kafka refused it ({error.str()}); grant the right, or mend the login")
     return Unavailable(f"cannot {doing}: {error.str()}")
+
+
+def ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
+    """The exception for an error of a producer, which is not used again after it."""
+    code = error.code()
+    if code in FENCED:
+        return SinkFenced(f"cannot {doing}: {error.str()}")
+    if code in REFUSED:
+        return fault(error, doing)
+    if code in NO_TOPIC:
+        return Refused(f"cannot {doing}: {error.str()}")
+    if code == KafkaError.MSG_SIZE_TOO_LARGE:
+        return Refused(
+            f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes; raise that ({error.str()})"
+        )
+    return SinkFailed(f"cannot {doing}: {error.name()}: {error.str()}")
+
+
+def error_of(producer: Any, raised: BaseException) -> KafkaError:
+    """What a call of a producer that is given up now ended with."""
+    # A fatal error is set as the exception of a call before that call's callbacks run. Python then finds that a
+    # callback returned a result nevertheless, or the exception gone, and raises SystemError.
+    known = raised if isinstance(raised, KafkaException) else raised.__cause__
+    if isinstance(known, KafkaException):
+        return known.args[0]  # type: ignore[no-any-return]
+    try:
+        producer.begin_transaction()  # the producer is given up anyway; this tells its fatal error
+    except (KafkaException, SystemError) as asked:
+        if isinstance(asked, KafkaException) and asked.args[0].fatal():
+            return asked.args[0]  # type: ignore[no-any-return]
+    return KafkaError(KafkaError._FAIL, str(raised))
 
 
 def reach(handle: Any, watch: Watch, servers: str, timeout: float) -> None:

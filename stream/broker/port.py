@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+BATCH_BYTES = 262_144
 Headers = list[tuple[str, bytes]]
 GroupProtocol = Literal["auto", "classic", "consumer"]
 
@@ -204,7 +205,14 @@ class Client(Protocol):
         """A reader of a topic. Raises Unavailable, Refused as `source` does."""
 
     def sink(
-        self, identity: Identity, *, transactional: bool, timeout: float, transaction_timeout: float = 15.0
+        self,
+        identity: Identity,
+        *,
+        transactional: bool,
+        timeout: float,
+        transaction_timeout: float = 15.0,
+        batch_bytes: int = BATCH_BYTES,
     ) -> Sink:
         """A producer. A transactional one has run init_transactions when this returns: its predecessor with the same
-        slot is fenced and its open transaction aborted."""
+        slot is fenced and its open transaction aborted. batch_bytes must not exceed the max.message.bytes of any topic
+        that is written to: librdkafka fails a larger batch whole, whatever the records in it."""

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -140,7 +140,7 @@ class World:
         wait_until("the partitions come", lambda: len(member.assigned_now) == partitions, member.poll)
         return member
 
-    def sink(self, slot: str = "a", *, transactional: bool = True, timeout: float = DEADLINE, **more: float) -> Sink:
+    def sink(self, slot: str = "a", *, transactional: bool = True, timeout: float = DEADLINE, **more: Any) -> Sink:
         sink = self.client.sink(self.identity(slot), transactional=transactional, timeout=timeout, **more)
         self._sinks.append(sink)
         return sink

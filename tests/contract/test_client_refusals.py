@@ -173,6 +173,12 @@ def test_a_wrong_password_is_refused_and_not_retried(strict: Strict, name: str) 
         world.client.source(world.identity(), "topic", session_timeout=6.0, timeout=3.0)
     with pytest.raises(Refused, match=f"Kafka at {strict.door} refused the connection"):
         world.client.sink(world.identity(), transactional=True, timeout=3.0)
+    with pytest.raises(Refused, match=f"Kafka at {strict.door} refused the connection"):
+        world.client.reader(world.identity(), "topic", timeout=3.0)
+    offsets = world.client.offsets(world.identity(), "topic")
+    for ask in (offsets.committed, offsets.ends):
+        with pytest.raises(Refused, match=f"Kafka at {strict.door} refused the connection"):
+            ask([0], 2.0)
 
 
 # Rights.
@@ -278,6 +284,7 @@ def test_every_call_ends_while_the_broker_is_silent(strict: Strict, strict_world
 
     strict_world.sink("offsets")  # aborts what its predecessor left open, which holds the group's offsets
     successor = strict_world.sink("commit")
+    wait_until("the reader goes on", lambda: reader.position(0) == 10, lambda: reader.poll(10, 0.1))
     settled = offsets.committed([0], DEADLINE)[0]
     assert settled in (None, 5), "the transaction whose answer never came took place, or did not"
     successor.begin()

@@ -126,6 +126,15 @@ def test_many_records_fit_whatever_the_topics_limit_for_one(world: World, make_t
     wait_for(world, out, *[b"x" * 1000] * 4000)
 
 
+def test_many_records_fit_in_a_topic_of_small_batches(world: World, make_topic: MakeTopic) -> None:
+    out = make_topic(1, {"max.message.bytes": "10000"})
+    sink = world.sink(batch_bytes=10_000)
+    sink.begin()
+    send(sink, out, *[b"x" * 900] * 500, b"x" * 9_900)
+    sink.commit(DEADLINE)
+    wait_for(world, out, *[b"x" * 900] * 500, b"x" * 9_900)
+
+
 def test_a_topic_that_is_not_there_is_refused_at_once(world: World, make_topic: MakeTopic) -> None:
     out = make_topic()
     sink = world.sink()
