@@ -17,10 +17,18 @@ WORK_SECONDS = 30.0  # until an instance that was started has partitions
 class Stage:
     """The broker, the instances, and who is busy with a fault."""
 
-    def __init__(self, broker: LocalBroker, instances: list[Instance], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        broker: LocalBroker,
+        instances: list[Instance],
+        clock: Callable[[], float],
+        tell: Callable[[str], None],
+    ) -> None:
+        """clock: seconds; tell: hears of each fault."""
         self.broker, self.instances, self.clock = broker, instances, clock
         self.counts: dict[Kind, int] = {}
         self.troubles: list[str] = []
+        self._tell = tell
         self._busy: set[int] = set()  # instances
         self._broker_busy = False
         self._boots = ThreadPoolExecutor(1, "boot")
@@ -36,7 +44,7 @@ class Stage:
             while (slot := self._free(fault)) is None:
                 yield
             with self._taken(slot):
-                self._count(fault)
+                self._count(fault, self.instances[slot].name)
                 yield from acts[fault.kind](self.instances[slot], fault.lasts)
 
     def idle(self, instance: Instance) -> bool:
@@ -50,8 +58,10 @@ class Stage:
     def _free(self, fault: Fault) -> int | None:
         return next((i for i in fault.order if i not in self._busy and self.instances[i].running), None)
 
-    def _count(self, fault: Fault) -> None:
+    def _count(self, fault: Fault, whom: str) -> None:
         self.counts[fault.kind] = self.counts.get(fault.kind, 0) + 1
+        lasts = "" if fault.kind == "roll" else f" for {fault.lasts:.1f} s"
+        self._tell(f"{fault.at:4.0f} s: {fault.kind} {whom}{lasts}")
 
     @contextmanager
     def _taken(self, slot: int) -> Iterator[None]:
@@ -96,7 +106,7 @@ class Stage:
             instance.kill()
 
     def _roll(self, fault: Fault) -> Act:
-        self._count(fault)
+        self._count(fault, "".join(self.instances[slot].name for slot in fault.order))
         for slot in fault.order:
             while slot in self._busy:
                 yield
@@ -116,7 +126,7 @@ class Stage:
         while self._broker_busy:
             yield
         self._broker_busy = True
-        self._count(fault)
+        self._count(fault, "")
         self.broker.kill()
         yield from self._wait(fault.lasts)
         boot = self._boots.submit(self.broker.restart)

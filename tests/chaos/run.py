@@ -102,7 +102,7 @@ def run(options: Options, tell: Tell = print) -> Report:
             instance.start()
         if not wait_for(lambda: all(one.said("partitions_assigned") for one in instances), FIRST_WORK):
             report.troubles.append(f"not every instance had work within {FIRST_WORK:g} s of the start")
-        stage = Stage(broker, instances, time.monotonic)
+        stage = Stage(broker, instances, time.monotonic, tell)
         stack.callback(stage.close)
         try:
             _under_load(options, broker, stage, report, stack, tell)
@@ -166,7 +166,7 @@ def _under_load(
         _mind(stage, tell)
         if time.monotonic() - told >= 5:
             told = time.monotonic()
-            tell(f"{told - began:4.0f} s: {load.sent:,} sent, {watch.seen:,} outputs seen, faults {stage.counts}")
+            tell(f"{told - began:4.0f} s: {load.sent:,} sent, {watch.seen:,} outputs seen")
 
     if not play(stage, faults, turn, options.seconds + OVERTIME):
         report.troubles.append(f"the faults were not over {OVERTIME:g} s after their time")
@@ -187,6 +187,8 @@ def _under_load(
     if wait_for(caught_up, CATCH_UP):
         report.caught_up = time.monotonic() - ended
     watch.stop()
+    if watch.failure is not None:
+        report.troubles.append(f"the reader of the output: {watch.failure}")
     report.worst, report.worst_of_one = watch.silence.worst, watch.silence.worst_of_one
 
 

@@ -46,6 +46,7 @@ class Watch:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.seen = 0
+        self.failure: str | None = None  # why it ended before it was told to
 
     def start(self) -> None:
         """Begin to listen."""
@@ -58,13 +59,16 @@ class Watch:
             self._thread.join(30)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            messages = self._consumer.consume(5000, 0.05)
-            now = time.monotonic()
-            good = [p for m in messages if m.error() is None and (p := m.partition()) is not None]
-            for partition in set(good):
-                self.silence.heard(partition, now)
-            self.seen += len(good)
+        try:
+            while not self._stopping.is_set():
+                messages = self._consumer.consume(5000, 0.05)
+                now = time.monotonic()
+                good = [p for m in messages if m.error() is None and (p := m.partition()) is not None]
+                for partition in set(good):
+                    self.silence.heard(partition, now)
+                self.seen += len(good)
+        except Exception as error:
+            self.failure = repr(error)
         self._consumer.close()
 
 
