@@ -69,6 +69,7 @@ def test_partitions_come_and_go_while_others_are_read(world: World, make_topic: 
     wait_until("it comes again", lambda: len(found.get(1, [])) == 1000, turn)
     assert found[1] == numbers(19_000, 20_000)
     reader.add(1, 19_990)  # without a remove: a jump
+    assert reader.position(1) == 19_990, "not what was known before"
     wait_until("it comes again", lambda: len(found[1]) == 1010, turn)
     assert found[1][1000:] == numbers(19_990, 20_000)
 
