@@ -30,7 +30,7 @@ def main() -> int:
     try:
         report = run(options, lambda line: print(line, flush=True))
     except KeyboardInterrupt:
-        shutil.rmtree(folder, ignore_errors=True)
+        print(f"interrupted; the logs are in {folder}")
         return 130
     report.write(given.json)
     print(report.table())

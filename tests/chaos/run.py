@@ -31,6 +31,7 @@ SESSION_TIMEOUT = 6.0  # seconds
 TIGHT = 0.4  # share of the streams that memory has room for in an instance, in every other run
 STATE_TTL = 3.0  # seconds; some streams are silent for longer
 FIRST_WORK, CATCH_UP, OVERTIME = 60.0, 150.0, 150.0  # seconds
+STANDSTILL = 45.0  # seconds without any output after which no more is waited for
 MOST_ENDS = 10  # of instances by themselves: enough to see why
 
 Tell = Callable[[str], None]
@@ -180,12 +181,19 @@ def _under_load(
         report.troubles.append(f"the load: {load.failure}")
     progress = Progress(servers, APPLICATION, INPUT, PARTITIONS)
 
-    def caught_up() -> bool:
-        turn()
-        return progress.lag() == 0
+    lags: dict[int, int] | None = None
 
-    if wait_for(caught_up, CATCH_UP):
-        report.caught_up = time.monotonic() - ended
+    def over() -> bool:
+        nonlocal lags
+        turn()
+        lags = progress.lags()
+        if lags is not None and not any(lags.values()):
+            report.caught_up = time.monotonic() - ended
+        return report.caught_up is not None or watch.silence.now(time.monotonic()) > STANDSTILL
+
+    wait_for(over, CATCH_UP)
+    if report.caught_up is None:
+        report.troubles.append(f"the group has not committed so many records of each partition: {lags}")
     watch.stop()
     if watch.failure is not None:
         report.troubles.append(f"the reader of the output: {watch.failure}")

@@ -73,6 +73,7 @@ def test_silence_is_the_longest_time_before_an_output() -> None:
         silence.heard(partition, now)
 
     assert (silence.worst, silence.worst_of_one) == (3.0, 5.0)
+    assert silence.now(20.0) == 3.0
 
 
 def report(**given: object) -> Report:

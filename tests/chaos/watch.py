@@ -19,6 +19,10 @@ class Silence:
         self.worst = 0.0  # without any output
         self.worst_of_one = 0.0  # without an output of some partition
 
+    def now(self, now: float) -> float:
+        """Since the last output."""
+        return now - max(self._last.values())
+
     def heard(self, partition: int, now: float) -> None:
         """An output came."""
         self.worst = max(self.worst, now - max(self._last.values()))
@@ -80,8 +84,8 @@ class Progress:
         self._group, self._topic = group, topic
         self._parts = [TopicPartition(topic, p) for p in range(partitions)]
 
-    def lag(self) -> int | None:
-        """None where the broker does not tell just now."""
+    def lags(self) -> dict[int, int] | None:
+        """Of each partition; None where the broker does not tell just now."""
         try:
             asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self._group, self._parts)])
             ends = self._admin.list_offsets({p: admin.OffsetSpec.latest() for p in self._parts}, request_timeout=5)
@@ -89,8 +93,7 @@ class Progress:
             highs = {p.partition: future.result(5).offset for p, future in ends.items()}
         except (KafkaException, TimeoutError):
             return None
-        lag: int = sum(high - max(0, committed.get(p, 0)) for p, high in highs.items())
-        return lag
+        return {p: high - max(0, committed.get(p, 0)) for p, high in highs.items()}
 
 
 def wait_for(condition: Callable[[], object], timeout: float, pause: float = 0.05) -> bool:

@@ -1,5 +1,6 @@
 """`make chaos`, short: a few random faults under load, and every event still has exactly its outcome."""
 
+import os
 import random
 import signal
 import subprocess
@@ -31,7 +32,7 @@ def test_ctrl_c_ends_everything_that_was_started(tmp_path: Path) -> None:
     with said.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "tests.chaos", "--kills", "0", "--json", str(tmp_path / "chaos.json")],
-            cwd=ROOT, stdout=sink, stderr=sink,
+            cwd=ROOT, stdout=sink, stderr=sink, env={**os.environ, "TMPDIR": str(tmp_path)},
         )  # fmt: skip
     try:
         eventually("the load is on", lambda: "sent" in said.read_text(), 120)
