@@ -10,7 +10,6 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.broker.admin import remove_member
-from stream.broker.confluent_offsets import ConfluentOffsets
 from stream.broker.deadline import abandon
 from stream.broker.gone import gone
 from stream.broker.librdkafka import (
@@ -65,7 +64,6 @@ class ConfluentSource:
             conf["session.timeout.ms"] = int(session_timeout * 1000)
             conf["heartbeat.interval.ms"] = max(100, min(500, int(session_timeout * 1000 / 3)))
         self._consumer: Any = made(Consumer, conf)
-        self._offsets = ConfluentOffsets(identity, topic)
         self._paused: set[int] = set()
         self._sought: dict[int, int] = {}  # where partitions were sent of which nothing was delivered since
         self._listener: Listener | None = None
@@ -223,15 +221,6 @@ class ConfluentSource:
             if partition in self._paused:
                 self._consumer.pause([target])
 
-    def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
-        return self._offsets.committed(partitions, timeout)
-
-    def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
-        return self._offsets.watermarks([partition], timeout)[partition]
-
-    def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
-        return self._offsets.ends(partitions, timeout)
-
     def position(self, partition: int) -> int | None:
         (found,) = self._consumer.position([TopicPartition(self._topic, partition)])
         return found.offset if found.offset >= 0 else None
@@ -241,6 +230,5 @@ class ConfluentSource:
 
     def close(self, leave: bool) -> None:
         self._consumer.close()
-        self._offsets.close()
         if leave:
             remove_member(self._identity)

@@ -16,7 +16,6 @@ from stream.broker.admin import remove_member
 from stream.broker.deadline import abandon
 from stream.broker.gone import gone
 from stream.broker.kafka_python_common import GroupOf, columns, connected, fault, require_topic, settings
-from stream.broker.kafka_python_offsets import KafkaPythonOffsets
 from stream.broker.port import Identity, Listener, Records
 from stream.errors import Refused, SlotTaken
 
@@ -89,7 +88,6 @@ class KafkaPythonSource:
         self._identity = identity
         self._topic = topic
         self._rebalance: _Rebalance | None = None
-        self._offsets = KafkaPythonOffsets(identity, topic)
         conf = {
             "fetch_max_wait_ms": 100,  # a resumed partition waits for the fetch under way to end
             "fetch_max_bytes": 33_554_432,
@@ -166,15 +164,6 @@ class KafkaPythonSource:
     def seek(self, partition: int, offset: int) -> None:
         self._consumer.seek(self._tp(partition), offset)
 
-    def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
-        return self._offsets.committed(partitions, timeout)
-
-    def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
-        return self._offsets.watermarks([partition], timeout)[partition]
-
-    def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
-        return self._offsets.ends(partitions, timeout)
-
     def position(self, partition: int) -> int | None:
         return guards.position(self._consumer, self._tp(partition))
 
@@ -183,6 +172,5 @@ class KafkaPythonSource:
 
     def close(self, leave: bool) -> None:
         self._consumer.close(autocommit=False, timeout_ms=5000)
-        self._offsets.close()
         if leave:
             remove_member(self._identity)

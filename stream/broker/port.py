@@ -82,16 +82,6 @@ class Source(Protocol):
     def seek(self, partition: int, offset: int) -> None:
         """The next record delivered of this partition is the first at or above offset. Keeps a pause."""
 
-    def committed(self, partitions: Sequence[int], timeout: float) -> dict[int, int | None]:
-        """The group's committed offset of each partition, None where there is none. Waits for open transactions
-        (require_stable) up to the deadline, then raises Unavailable."""
-
-    def watermarks(self, partition: int, timeout: float) -> tuple[int, int]:
-        """(first offset that is still there, high watermark: the offset after the last record, committed or not)."""
-
-    def end_offsets(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
-        """The last stable offset of each partition: what a read_committed reader can reach now."""
-
     def position(self, partition: int) -> int | None:
         """The offset after the last record delivered, past control records and gaps; None while unknown."""
 
