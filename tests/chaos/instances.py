@@ -74,7 +74,9 @@ class Instance:
         if self._process is None or self._process.running:
             return None
         code, self._process = self._process.exit_code or 0, None
-        if self._wanted and code in (0, -signal.SIGKILL):
+        # Before it has joined the group SIGTERM may end it as any process: it has nothing to bring in order yet.
+        young = code == -signal.SIGTERM and not self.said("partitions_assigned")
+        if self._wanted and (code in (0, -signal.SIGKILL) or young):
             return None
         lines = [line for line in self._lines() if line.strip()]
         self.ends.append(Ended(self.name, code, lines[-1] if lines else "", self._wanted))
