@@ -27,7 +27,8 @@ class Instance:
     def __init__(self, name: str, arguments: list[str], folder: Path) -> None:
         """arguments: of `serve`. Its log is NAME.log in the folder, over all its lives."""
         self.name, self.log = name, folder / f"{name}.log"
-        self._command = [sys.executable, "-m", "statecast", "serve", "--log-format", "json", *arguments]
+        traced = ["/usr/bin/env", "STATECAST_TRACEBACK=1", sys.executable]
+        self._command = [*traced, "-m", "statecast", "serve", "--log-format", "json", *arguments]
         self._process: Process | None = None
         self._wanted = False  # its end
         self._begin = 0  # of this life in the log

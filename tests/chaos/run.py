@@ -106,7 +106,7 @@ def run(options: Options, tell: Tell = print) -> Report:
         stage = Stage(broker, instances, time.monotonic, tell)
         stack.callback(stage.close)
         try:
-            _under_load(options, broker, stage, report, stack, tell)
+            _under_load(options, broker, stage, report, tell)
         except Hopeless as error:
             report.troubles.append(str(error))
         _stop(stage, report)
@@ -148,19 +148,12 @@ def _bytes(model: Path, streams: int) -> int:
     return streams * of_many // Engine.capacity_for(Model(model), of_many)
 
 
-def _under_load(
-    options: Options, broker: LocalBroker, stage: Stage, report: Report, stack: ExitStack, tell: Tell
-) -> None:
-    """The load, the faults, and the wait until the output has caught up."""
+def _under_load(options: Options, broker: LocalBroker, stage: Stage, report: Report, tell: Tell) -> None:
+    """The load, the faults, and the wait until the output has caught up. Raises Hopeless."""
     servers = broker.bootstrap_servers
-    faults = plan(options.seed, options.kills, options.seconds, len(stage.instances), SESSION_TIMEOUT)
     load = Load(servers, INPUT, options.rate, options.streams, PARTITIONS, options.seed)
     watch = Watch(servers, OUTPUT, PARTITIONS)
-    stack.callback(watch.stop)
-    stack.callback(load.stop, 1.0)
     began = told = time.monotonic()
-    load.start()
-    watch.start()
 
     def turn() -> None:
         nonlocal told
@@ -169,18 +162,30 @@ def _under_load(
             told = time.monotonic()
             tell(f"{told - began:4.0f} s: {load.sent:,} sent, {watch.seen:,} outputs seen")
 
-    if not play(stage, faults, turn, options.seconds + OVERTIME):
-        report.troubles.append(f"the faults were not over {OVERTIME:g} s after their time")
-    while time.monotonic() - began < options.seconds and load.failure is None:
-        turn()
-        time.sleep(0.05)
-    load.stop(60)
-    ended = time.monotonic()
-    report.seconds, report.sent = ended - began, load.sent
-    if load.failure is not None:
-        report.troubles.append(f"the load: {load.failure}")
-    progress = Progress(servers, APPLICATION, INPUT, PARTITIONS)
+    load.start()
+    watch.start()
+    try:
+        try:
+            faults = plan(options.seed, options.kills, options.seconds, len(stage.instances), SESSION_TIMEOUT)
+            if not play(stage, faults, turn, options.seconds + OVERTIME):
+                report.troubles.append(f"the faults were not over {OVERTIME:g} s after their time")
+            while time.monotonic() - began < options.seconds and load.failure is None:
+                turn()
+                time.sleep(0.05)
+        finally:
+            load.stop(20)
+            report.seconds, report.sent = time.monotonic() - began, load.sent
+        _catch_up(Progress(servers, APPLICATION, INPUT, PARTITIONS), watch, report, turn)
+    finally:
+        watch.stop()
+        report.worst, report.worst_of_one = watch.silence.worst, watch.silence.worst_of_one
+        for who, failure in (("the load", load.failure), ("the reader of the output", watch.failure)):
+            if failure is not None:
+                report.troubles.append(f"{who}: {failure}")
 
+
+def _catch_up(progress: Progress, watch: Watch, report: Report, turn: Callable[[], None]) -> None:
+    began = time.monotonic()
     lags: dict[int, int] | None = None
 
     def over() -> bool:
@@ -188,16 +193,12 @@ def _under_load(
         turn()
         lags = progress.lags()
         if lags is not None and not any(lags.values()):
-            report.caught_up = time.monotonic() - ended
+            report.caught_up = time.monotonic() - began
         return report.caught_up is not None or watch.silence.now(time.monotonic()) > STANDSTILL
 
     wait_for(over, CATCH_UP)
     if report.caught_up is None:
         report.troubles.append(f"the group has not committed so many records of each partition: {lags}")
-    watch.stop()
-    if watch.failure is not None:
-        report.troubles.append(f"the reader of the output: {watch.failure}")
-    report.worst, report.worst_of_one = watch.silence.worst, watch.silence.worst_of_one
 
 
 def _mind(stage: Stage, tell: Tell) -> None:
