@@ -22,7 +22,7 @@ def test_random_faults_cost_no_event(tmp_path: Path, client: ClientName) -> None
     seed = random.randrange(10**6)
     print(f"seed {seed}")  # shown where it fails
 
-    report = run(Options(seed, tmp_path, kills=4, seconds=15.0, client=client))
+    report = run(Options(seed, tmp_path, kills=4, seconds=8.0, client=client, rate=1500))
 
     assert not report.wrong(), report.table()
 
