@@ -63,6 +63,10 @@ class Bank:
         """Slots that were written to since the last `keep`, each once, ascending."""
         return np.unique(np.concatenate([old.slots for old in self._undo])) if self._undo else np.empty(0, np.int64)
 
+    def writes(self) -> list[Ints]:
+        """The slots of each write since the last `keep`."""
+        return [old.slots for old in self._undo]
+
     def keep(self) -> None:
         """What was written stands; the copies are let go."""
         self._undo.clear()

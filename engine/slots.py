@@ -37,6 +37,11 @@ class Slots:
             known = self._partitions[partition] = _Keys(self, partition)
         return np.fromiter(map(known.__getitem__, keys), np.int64, len(keys))
 
+    @property
+    def fresh(self) -> int:
+        """Slots at or above this were never handed out."""
+        return self._fresh
+
     def newcomers(self) -> Ints:
         """The slots that were handed out since this was last asked. Their rows hold what their last owner left."""
         handed_out, self._handed_out = self._handed_out, []

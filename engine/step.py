@@ -28,7 +28,7 @@ KEY_LENGTH = 12
 class Attic(Protocol):
     """Where rows of idle streams are kept when the bank has no room for them."""
 
-    def take(self, partition: int, keys: Sequence[bytes]) -> tuple[list[int], Rows]:
+    def take(self, partition: int, keys: list[bytes]) -> tuple[list[int], Rows]:
         """Those of the keys that are there: their indices, and their rows, which are there no more."""
 
     def count(self, partition: int) -> int:
@@ -135,6 +135,17 @@ class Engine:
     def begin(self, partition: int, clock: int) -> None:
         """Set a partition's clock, milliseconds: where a restore goes on from."""
         self.clocks[partition] = self._kept_clocks[partition] = clock
+
+    def kept_clock(self, partition: int) -> int:
+        """A partition's clock at the last `keep`, milliseconds."""
+        return self._kept_clocks.get(partition, 0)
+
+    def forget(self, partition: int, keys: list[bytes]) -> None:
+        """Forget these streams, wherever their rows are. Only while no copy of theirs is kept."""
+        here = [key for key in keys if self.slots.has(partition, key)]
+        self.slots.forget(self.slots.find(partition, here))
+        if self._attic is not None and self._attic.count(partition):
+            self._attic.take(partition, keys)
 
     def drop(self, partition: int) -> None:
         """Forget a partition's streams. Only while no copy of theirs is kept: a copy must not outlive its slot."""

@@ -1,26 +1,41 @@
 """The numbered order of a commit, in both delivery modes. Knows sinks; nothing of rows, partitions or the loop.
 
-exactly_once    One transaction holds the outputs, the dead letters and the input offsets.
+exactly_once    One transaction holds the outputs, the dead letters, the state and the input offsets.
 at_least_once   Outputs and dead letters go at once through a plain idempotent producer. A commit first proves that
-                all of them arrived, then moves the offsets in a transaction of their own: never ahead of outputs.
+                all of them arrived, then writes state and offsets in a transaction of their own: never ahead of
+                outputs.
 
 After SinkFailed nothing here may be used again but `close`: a new Delivery takes its place, and the committed offsets
 tell what took place.
 """
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from stream import failpoint
 from stream.broker.port import Client, Headers, Identity, Sink, Source
 from stream.errors import SinkFailed
+
+
+@dataclass(slots=True)
+class Entries:
+    """Records for one partition of the changelog, columns of equal length."""
+
+    keys: list[bytes]
+    values: list[bytes | None]
 
 
 class Delivery:
     """What was published since the last commit, and how it becomes visible."""
 
-    def __init__(self, client: Client, identity: Identity, *, exactly_once: bool, timeout: float) -> None:
+    def __init__(
+        self, client: Client, identity: Identity, state_topic: str, *, exactly_once: bool, timeout: float
+    ) -> None:
         """Fences this slot's predecessor and aborts what it left open (init_transactions). Seconds."""
         self._timeout = timeout
+        self._state_topic = state_topic
         self._ledger: Sink = client.sink(identity, transactional=True, timeout=timeout)
         self._outlet: Sink = (
             self._ledger if exactly_once else client.sink(identity, transactional=False, timeout=timeout)
@@ -41,18 +56,34 @@ class Delivery:
             self._begin()
         self._outlet.send(topic, partition, keys, values, timestamps, headers)
 
-    def commit(self, positions: Mapping[int, int], source: Source) -> None:
-        """Make everything published so far, and these input positions, durable and visible together."""
+    def commit(self, positions: Mapping[int, int], state: Mapping[int, Entries], source: Source) -> float:
+        """Make everything published so far, this state and these input positions durable and visible together.
+
+        Returns the seconds that handing over the state took.
+        """
+        failpoint.reach("commit")
         # 1. At least once: every output has arrived before any offset moves past its event.
         if self._outlet is not self._ledger:
             self._outlet.flush(self._timeout)
+            failpoint.reach("flushed")
         # 2. The transaction, unless outputs have opened it.
         self._begin()
-        # 3. Input offsets, with the group's metadata as it is now: a member that was expelled is refused (KIP-447).
+        failpoint.reach("begun")
+        # 3. Rows, tombstones and markers.
+        began = time.perf_counter()
+        now = int(time.time() * 1000)
+        for partition, entries in state.items():
+            self._ledger.send(self._state_topic, partition, entries.keys, entries.values, [now] * len(entries.keys))
+        took = time.perf_counter() - began
+        failpoint.reach("state")
+        # 4. Input offsets, with the group's metadata as it is now: a member that was expelled is refused (KIP-447).
         self._ledger.send_offsets(positions, source.group(), self._timeout)
-        # 4. All or nothing.
+        failpoint.reach("offsets")
+        # 5. All or nothing.
         self._ledger.commit(self._timeout)
         self._open = False
+        failpoint.reach("committed")
+        return took
 
     def close(self) -> None:
         """Let go; an open transaction is aborted where the broker still answers."""

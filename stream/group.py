@@ -6,15 +6,15 @@ the notes when the poll has returned.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from stream.partitions import Partition, Phase
+from stream.partitions import COMMITTING, Partition, Phase
 
 
 class Group:
     """The table of partitions, and the notes about what is to change in it."""
 
-    def __init__(self, commit: Callable[[], None]) -> None:
-        """commit: makes everything done so far durable; called where partitions are about to go."""
-        self._commit = commit
+    commit: Callable[[], None]  # makes everything done so far durable; called where partitions are about to go
+
+    def __init__(self) -> None:
         self.partitions: dict[int, Partition] = {}
         self._notes: list[tuple[str, list[int]]] = []
         self._failure: Exception | None = None
@@ -28,7 +28,7 @@ class Group:
     def revoked(self, partitions: Sequence[int]) -> None:
         if self.may_commit and self._failure is None:
             try:
-                self._commit()
+                self.commit()
             except Exception as error:  # the client library must not see it; the loop does, at once
                 self._failure = error
         self._notes.append(("revoked", list(partitions)))
@@ -58,6 +58,10 @@ class Group:
         gone = {p.number for p in self.gone()}
         return [p for n, p in self.partitions.items() if n not in gone]
 
+    def committing(self) -> list[Partition]:
+        """Partitions whose place a commit can tell."""
+        return [p for p in self.partitions.values() if p.phase in COMMITTING]
+
     def __getitem__(self, number: int) -> Partition:
         return self.partitions[number]
 
@@ -69,6 +73,11 @@ class Group:
         """Whether there are partitions here, and each is live. Safe to ask from another thread."""
         partitions = list(self.partitions.values())
         return bool(partitions) and all(p.phase is Phase.LIVE for p in partitions)
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether some partition is still on its way to being live."""
+        return any(p.phase not in (Phase.LIVE, Phase.HALTED) for p in self.partitions.values())
 
     @property
     def moved(self) -> bool:

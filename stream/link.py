@@ -1,11 +1,11 @@
-"""The two handles to the broker, a source and a delivery, and how each is made, lost and made again."""
+"""The handles to the broker: how each is made, lost and made again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from stream.broker.port import Client, Identity, Listener, Source
+from stream.broker.port import Client, Identity, Listener, Offsets, Reader, Source
 from stream.commit import Delivery
 from stream.patience import Patience
 
@@ -21,6 +21,7 @@ class Access:
     client: Client
     identity: Identity
     input_topic: str
+    state_topic: str  # the changelog
     exactly_once: bool
     session_timeout: float
     broker_timeout: float  # how long the broker may be away
@@ -35,17 +36,13 @@ class Link:
     def __init__(self, access: Access, clock: Callable[[], float], stopping: Callable[[], bool]) -> None:
         self._access = access
         self._joined = False
-        self._patience = Patience(access.broker_timeout, clock, stopping, self._wait)
-
-    def patiently(self, call: Callable[[], T]) -> T:
-        """Repeat a call while the broker is away. Everything is paused meanwhile, and the membership kept alive."""
-        return self._patience(call)
+        self.patiently = Patience(access.broker_timeout, clock, stopping, self.wait)
 
     def connect(self) -> None:
         """A new delivery. The one before it in this slot, here or in another process, is fenced."""
         a = self._access
         self.delivery = self.patiently(
-            lambda: Delivery(a.client, a.identity, exactly_once=a.exactly_once, timeout=CALL_TIMEOUT)
+            lambda: Delivery(a.client, a.identity, a.state_topic, exactly_once=a.exactly_once, timeout=CALL_TIMEOUT)
         )
 
     def join(self, listener: Listener) -> None:
@@ -62,7 +59,31 @@ class Link:
         self._joined = False
         self.source.close(leave=for_good)
 
-    def _wait(self, seconds: float) -> None:
+    def reader(self, topic: str) -> Reader:
+        """Reads a topic beside the group."""
+        a = self._access
+        return self.patiently(lambda: a.client.reader(a.identity, topic))
+
+    def offsets(self, topic: str) -> Offsets:
+        """Questions about a topic, for another thread."""
+        return self._access.client.offsets(self._access.identity, topic)
+
+    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Where the input ends now, for a reader of committed records."""
+        offsets = self.offsets(self._access.input_topic)
+        try:
+            return self.patiently(lambda: offsets.ends(partitions, CALL_TIMEOUT))
+        finally:
+            offsets.close()
+
+    def fence(self, writer: str) -> None:
+        """Take a dead peer's transactional id from it, so that its open transaction is aborted. Raises Unavailable."""
+        a = self._access
+        identity = Identity(a.identity.bootstrap_servers, a.identity.group, writer, a.identity.client_properties)
+        a.client.sink(identity, transactional=True, timeout=CALL_TIMEOUT).close()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass without losing the membership. Everything must be paused."""
         if self._joined:
             self.source.poll(1, seconds)
         else:

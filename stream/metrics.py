@@ -41,6 +41,7 @@ RESTORE = Histogram(
     buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
     registry=REGISTRY,
 )
+RESTORED_ROWS = Counter("statecast_restored_rows", "Rows read from changelogs and snapshots.", registry=REGISTRY)
 REBALANCES = Counter("statecast_rebalances", "Changes of this process's partitions.", registry=REGISTRY)
 MODEL_INFO = Gauge(
     "statecast_model_info", "1; the labels say what is served.", ["fingerprint", "provider"], registry=REGISTRY

@@ -1,28 +1,43 @@
-"""One input partition's way through this process: assigned -> restoring -> live -> gone. Pure; the loop moves it.
+"""One input partition's way through this process. Pure; the loop moves it.
 
-Invariants: `mark` is the position that the broker's committed offset and the bank's last `keep` agree on; what lies
-between `mark` and `position` can still be put back. Events below `until` were predicted before this process had the
-partition: they are stepped silently.
+LOADING -> (ORIGIN ->) RESTORING -> SETTLING -> LIVE, or HALTED
+
+Invariants: `mark` is the position at the bank's last `keep`; what lies between `mark` and `position` can still be put
+back. Events below `until` were predicted before this process had the partition: they are stepped silently, by the
+rules that were in force then. No event at or above `until` is stepped before a commit of this process has claimed the
+partition: its marker then names whose transaction a successor may find open.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
+from stream.state.changelog import Rules
+
 
 class Phase(Enum):
-    ASSIGNED = "assigned"  # paused; the committed offset is not known yet
-    RESTORING = "restoring"  # its streams' rows are being rebuilt
+    LOADING = "loading"  # paused; rows come from a snapshot and the changelog
+    ORIGIN = "origin"  # paused; a new state is about to commit where it begins
+    RESTORING = "restoring"  # the events that the changelog's rows lack are stepped
+    SETTLING = "settling"  # all rows are those of the committed offset; about to be claimed by a commit
     LIVE = "live"
+    HALTED = "halted"  # paused; its changelog cannot be used
+
+
+COMMITTING = frozenset({Phase.ORIGIN, Phase.SETTLING, Phase.LIVE})  # a commit says where these stand
 
 
 @dataclass(slots=True)
 class Partition:
     number: int
-    phase: Phase = Phase.ASSIGNED
+    rules: Rules
+    began: float  # when it was assigned, seconds of the loop's clock
+    phase: Phase = Phase.LOADING
+    origin: int = 0  # the offset where its state began
+    lineage: str = ""
     until: int = 0  # the committed offset that a restore has to reach
     position: int = 0  # the offset after the last event that was processed
     mark: int = 0  # position at the last keep
-    began: float = 0.0  # when the restore began, seconds of the loop's clock
+    halted: str = ""  # why
 
     @property
     def moved(self) -> bool:
@@ -34,17 +49,16 @@ class Partition:
         """Whether a commit would move the committed offset: what was only restored lies below it already."""
         return self.position > max(self.mark, self.until)
 
-    def restore(self, begin: int, until: int, now: float) -> None:
-        """The committed offset is known: rebuild from `begin`."""
-        self.phase = Phase.RESTORING if begin < until else Phase.LIVE
-        self.position = self.mark = begin
+    def restore(self, replay: int, until: int) -> None:
+        """The rows are loaded: step what they lack."""
+        self.phase = Phase.RESTORING if replay < until else Phase.SETTLING
+        self.position = self.mark = replay
         self.until = until
-        self.began = now
 
     def rewind(self) -> None:
         """Back to the mark; what lay between did not happen. A restore's last steps are then to be taken again."""
         self.position = self.mark
-        if self.position < self.until:
+        if self.phase is Phase.SETTLING and self.position < self.until:
             self.phase = Phase.RESTORING
 
     def settle(self) -> None:

@@ -1,21 +1,21 @@
 """What one batch goes through: decoded, stepped, published. Knows nothing of commits, the group or failures."""
 
+import functools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.columns import Ints
-from engine.slots import Full
 from engine.step import Engine
 from stream import metrics
 from stream.broker.port import Records
 from stream.codec import Codec, Rejected
 from stream.commit import Delivery
 from stream.deadletters import letter, refusals
-from stream.errors import EnvironmentFault
+from stream.state.changelog import Rules
 
 
 @dataclass(frozen=True)
@@ -39,35 +39,31 @@ class Published:
 class Pipeline:
     """bytes in, bytes out, rows updated on the way."""
 
-    def __init__(self, topics: Topics, engine: Engine, codec: Codec) -> None:
+    def __init__(self, topics: Topics, engine: Engine, codec: Callable[[Rules], Codec]) -> None:
+        """codec: made once for each set of rules."""
         self._topics = topics
         self._engine = engine
-        self._codec = codec
+        self._codec = functools.cache(codec)
 
-    def run(self, batches: Sequence[Records], until: Mapping[int, int], delivery: Delivery) -> Published:
-        """Step every event. Outcomes of events at or above their partition's `until` are published.
+    def run(self, batches: Sequence[Records], rules: Rules, until: Mapping[int, int], delivery: Delivery) -> Published:
+        """Step every event by these rules. Outcomes of events at or above their partition's `until` are published.
 
-        Raises SinkFailed where publishing failed, EnvironmentFault where memory has no room for a new stream.
+        Raises SinkFailed where publishing failed, slots.Full where there is no room for a new stream.
         """
-        decoded = self._codec.decode(batches)
+        codec = self._codec(rules)
+        decoded = codec.decode(batches)
         columns = decoded.columns
         began = time.perf_counter()
-        try:
-            outcome = self._engine.step(columns)
-        except Full:
-            raise EnvironmentFault(
-                f"--memory-limit: {self._engine.slots.capacity} streams fill it; raise it, or add processes. "
-                "Nothing is lost: events from the last commit on are processed again"
-            ) from None
+        outcome = self._engine.step(columns, rules.state_ttl)
         metrics.STEP.observe(time.perf_counter() - began)
         metrics.BATCH.observe(len(columns))
         published = Published()
         for partition, start, stop in columns.runs:
             start += _below(columns.offset[start:stop], until[partition])
-            index, values = self._codec.encode(columns, outcome, start, stop)
+            index, values = codec.encode(columns, outcome, start, stop)
             if len(index):
                 keys = columns.keys[start:stop] if len(index) == stop - start else [columns.keys[i] for i in index]
-                timestamps = decoded.columns.timestamp[index].tolist()
+                timestamps = np.maximum(columns.timestamp[index], 1).tolist()  # librdkafka takes 0 for "now"
                 delivery.publish(self._topics.output, partition, keys, values, timestamps)
                 published.predictions += len(index)
         for event in decoded.rejected + refusals(decoded, outcome.refused, batches):
@@ -78,7 +74,9 @@ class Pipeline:
 
     def _bury(self, event: Rejected, delivery: Delivery) -> None:
         value, headers = letter(event, self._topics.input, self._topics.dead_letter_limit)
-        delivery.publish(self._topics.dead_letters, event.partition, [event.key], [value], [event.timestamp], [headers])
+        delivery.publish(
+            self._topics.dead_letters, event.partition, [event.key], [value], [max(event.timestamp, 1)], [headers]
+        )
 
 
 def _below(offsets: Ints, until: int) -> int:

@@ -5,24 +5,19 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import structlog
 
 import stream
 from engine.model import Model
-from engine.step import Engine
 from stream import logs, metrics
+from stream.assembly import worker_of
 from stream.broker.clients import choose
-from stream.broker.port import Client, Identity
-from stream.codec import Codec
-from stream.errors import UsageError
+from stream.broker.port import Identity
 from stream.http.health import Address, serving
-from stream.link import Access
-from stream.pipeline import Pipeline, Topics
 from stream.settings import Settings
-from stream.topics import Layout, prepare
-from stream.worker import Plan, Worker
+from stream.topics import prepare
 
 log = structlog.get_logger()
 
@@ -36,7 +31,7 @@ def serve(settings: Settings) -> None:
     identity = Identity(
         settings.kafka.bootstrap_servers, settings.application_id, settings.slot, settings.kafka.properties
     )
-    layout = prepare(settings, identity)
+    layout = prepare(settings, identity, model.fingerprint)
     metrics.MODEL_INFO.labels(model.fingerprint[:8], settings.model.provider).set(1)
     log.info(
         "serving",
@@ -50,53 +45,17 @@ def serve(settings: Settings) -> None:
         input=f"{settings.kafka.input_topic} [{layout.partitions}]",
         output=settings.kafka.output_topic,
         dead_letters=settings.dead_letter_topic,
+        changelog=layout.changelog.name,
+        state_dir=str(settings.state.state_dir or ""),
         statecast=stream.VERSION,
     )
     with _stop_signal(settings.delivery.stop_timeout) as stopping, contextlib.ExitStack() as stack:
-        worker = _worker(settings, client, identity, model, layout, stopping.is_set)
+        worker = stack.enter_context(worker_of(settings, client, identity, model, layout, stopping.is_set))
         if address is not None:
             port = stack.enter_context(serving(worker, address))
             log.info("http", address=f"{address.host}:{port}")
         worker.run()
     log.info("stopped")
-
-
-def _worker(
-    settings: Settings, client: Client, identity: Identity, model: Model, layout: Layout, stopping: Callable[[], bool]
-) -> Worker:
-    capacity = Engine.capacity_for(model, settings.limits.memory_limit)
-    codec = Codec(
-        model.signature,
-        model.fingerprint,
-        max_key_bytes=settings.limits.max_key_bytes,
-        max_value_bytes=settings.limits.max_value_bytes,
-    )
-    topics = Topics(
-        settings.kafka.input_topic, settings.kafka.output_topic, settings.dead_letter_topic, layout.dead_letter_limit
-    )
-    plan = Plan(
-        input_topic=settings.kafka.input_topic,
-        partitions=layout.partitions,
-        batch=settings.delivery.batch,
-        commit_interval=settings.delivery.commit_interval,
-        leave=settings.delivery.on_stop == "leave",
-        until_end=settings.delivery.until_end,
-    )
-    access = Access(
-        client,
-        identity,
-        settings.kafka.input_topic,
-        exactly_once=settings.delivery.delivery == "exactly_once",
-        session_timeout=settings.kafka.session_timeout,
-        broker_timeout=settings.delivery.broker_timeout,
-    )
-    try:
-        engine = Engine(model, capacity)
-    except MemoryError:
-        raise UsageError(
-            f"--memory-limit {settings.limits.memory_limit}: more bytes than this machine can reserve; lower it"
-        ) from None
-    return Worker(plan, access, engine, Pipeline(topics, engine, codec), stopping)
 
 
 @contextlib.contextmanager

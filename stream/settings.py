@@ -82,6 +82,24 @@ class DeliverySection(Section):
     batch: int = option(16384, "most events taken at a time", ge=1, le=1_000_000)
 
 
+class StateSection(Section):
+    checkpoint_interval: float = option(10.0, "longest time that a changed row is only in memory", gt=0, le=3600)
+    start: Literal["earliest", "latest"] = option("earliest", "where a new application begins to read its input")
+    warmup: float | None = option(
+        None,
+        "seconds of input from which a new model, under a running application, builds its state",
+        shown="off",
+        gt=0,
+    )
+    state_ttl: float | None = option(
+        None, "seconds, by the records' timestamps, after which a silent stream starts anew", shown="never", gt=0
+    )
+    state_dir: Path | None = option(
+        None, "directory for snapshots and for rows that memory has no room for", shown="none"
+    )
+    snapshot_interval: float = option(300.0, "time between two snapshots in the state directory", gt=0)
+
+
 class LimitsSection(Section):
     memory_limit: ByteSize = option(
         _memory, "ceiling of the rows and keys of all streams, e.g. 4GiB", shown="half of the memory"
@@ -109,6 +127,7 @@ class Settings(BaseSettings):
     model: ModelSection = Field(default_factory=ModelSection)
     kafka: KafkaSection = Field(default_factory=KafkaSection)
     delivery: DeliverySection = Field(default_factory=DeliverySection)
+    state: StateSection = Field(default_factory=StateSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     http: HttpSection = Field(default_factory=HttpSection)
     log: LogSection = Field(default_factory=LogSection)

@@ -6,23 +6,56 @@ from dataclasses import dataclass
 from stream.broker.admin import Admin, TopicInfo
 from stream.broker.port import Identity
 from stream.deadletters import ROOM
-from stream.errors import Refused, UsageError
+from stream.errors import BrokerFault, Refused, Unavailable, UsageError
 from stream.settings import Settings
 
 KAFKA_MAX_MESSAGE = 1_048_588  # bytes; the broker's default of max.message.bytes
 TIMESTAMP_LIMITS = ("message.timestamp.before.max.ms", "message.timestamp.after.max.ms")  # since Kafka 3.6
 
 
+SEGMENT_BYTES = 32 << 20  # of the changelog: what a restore may read beyond the newest rows
+
+# A segment is compacted once it is closed; it must not stay open for long, or a quiet changelog would not shrink.
+# Tombstones stay for a day: that long a snapshot may be old, and a restore may take.
+CHANGELOG = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(SEGMENT_BYTES),
+    "segment.ms": str(3600 * 1000),
+    "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": str(24 * 3600 * 1000),
+}
+
+
 @dataclass(frozen=True)
 class Layout:
     """What the topics look like."""
 
-    partitions: int
+    input: TopicInfo
+    changelog: TopicInfo
     dead_letter_limit: int  # bytes
 
+    @property
+    def partitions(self) -> int:
+        return self.input.partitions
 
-def prepare(settings: Settings, identity: Identity) -> Layout:
-    """Check the input topic, create the missing ones.
+    @property
+    def watched(self) -> dict[str, TopicInfo]:
+        """Topics that must stay as they are, by what messages call them."""
+        return {"--input-topic": self.input, "changelog": self.changelog}
+
+    @property
+    def tombstones(self) -> float:
+        """Seconds for which the changelog keeps tombstones."""
+        return int(self.changelog.config.get("delete.retention.ms", 0)) / 1000
+
+
+def changelog_name(application_id: str, fingerprint: str) -> str:
+    """The changelog of one application and one model."""
+    return f"{application_id}.{fingerprint[:12]}.state"
+
+
+def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
+    """Check the input topic, create the missing ones. fingerprint: the model's.
 
     Raises UsageError where two topics are one, Refused where one is missing or laid out wrongly, Unavailable where no
     broker answers.
@@ -43,6 +76,8 @@ def prepare(settings: Settings, identity: Identity) -> Layout:
                 f"--input-topic {kafka.input_topic}: is compacted, and a replay could not see what compaction took; "
                 "use a topic with cleanup.policy=delete"
             )
+        _check_group(admin, settings)
+        changelog = _changelog(admin, settings, source, changelog_name(settings.application_id, fingerprint))
         # Outputs carry the timestamps of their events, so they must be welcome wherever those were.
         times = {name: source.config[name] for name in TIMESTAMP_LIMITS if name in source.config}
         _co_partitioned(admin, "--output-topic", kafka.output_topic, source, settings, times)
@@ -50,7 +85,7 @@ def prepare(settings: Settings, identity: Identity) -> Layout:
         largest = max(KAFKA_MAX_MESSAGE, int(source.config.get("max.message.bytes", KAFKA_MAX_MESSAGE)))
         wanted = {**times, "max.message.bytes": str(largest + ROOM)}
         letters = _co_partitioned(admin, "--dead-letter-topic", settings.dead_letter_topic, source, settings, wanted)
-        return Layout(source.partitions, int(letters.config.get("max.message.bytes", KAFKA_MAX_MESSAGE)))
+        return Layout(source, changelog, int(letters.config.get("max.message.bytes", KAFKA_MAX_MESSAGE)))
 
 
 def _co_partitioned(
@@ -66,3 +101,61 @@ def _co_partitioned(
             "outcome goes to its own partition number, so give both the same number, or name another topic"
         )
     return topic
+
+
+def _check_group(admin: Admin, settings: Settings) -> None:
+    """An application id belongs to one input topic: group, transactional ids and changelogs are named after it."""
+    topics = admin.group_topics(settings.application_id)
+    if topics and settings.kafka.input_topic not in topics:
+        raise Refused(
+            f"--application-id {settings.application_id}: its group is at work on {', '.join(sorted(topics))}, not on "
+            f"{settings.kafka.input_topic}; use another --application-id"
+        )
+
+
+def _changelog(admin: Admin, settings: Settings, source: TopicInfo, name: str) -> TopicInfo:
+    """The changelog, created where it is missing. Nothing of one that is there is changed."""
+    topic = admin.describe(name)
+    if topic is None:
+        admin.create(name, source.partitions, CHANGELOG, settings.kafka.replication_factor)
+        topic = admin.describe(name)
+        if topic is None:
+            raise Unavailable(f"changelog {name}: was created and is not there yet; start again")
+    if topic.partitions != source.partitions:
+        raise Refused(
+            f"changelog {name}: has {topic.partitions} partitions, --input-topic {source.name} {source.partitions}; "
+            "if partitions were added to the input, its keys now go to other partitions, away from their streams' "
+            "state: start anew under another --application-id, with a new --output-topic"
+        )
+    policy = topic.config.get("cleanup.policy", "")
+    if policy != "compact":
+        raise Refused(
+            f"changelog {name}: has cleanup.policy={policy}, which loses rows or never lets go of old ones; set it to "
+            "compact (kafka-configs --alter --add-config cleanup.policy=compact)"
+        )
+    if int(topic.config.get("delete.retention.ms", 0)) < 3600 * 1000:
+        raise Refused(
+            f"changelog {name}: has delete.retention.ms={topic.config.get('delete.retention.ms')}; a restore that "
+            "takes longer would miss tombstones: set it to 86400000"
+        )
+    return topic
+
+
+class Describer:
+    """Looks at topics again and again. Waits for the broker: for another thread than the loop's."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._admin: Admin | None = None
+
+    def __call__(self, topic: str) -> TopicInfo | None:
+        """The topic as it is now. Raises BrokerFault."""
+        try:
+            if self._admin is None:
+                self._admin = Admin(self._identity)
+            return self._admin.describe(topic)
+        except BrokerFault:
+            if self._admin is not None:
+                self._admin.close()
+                self._admin = None
+            raise

@@ -1,10 +1,11 @@
-"""The loop: events in, predictions out, commits, partitions that come and go, and the way back from a failure.
+"""The loop: events in, predictions out, commits.
 
 Invariants
-1. A partition's events are processed in offset order from its mark; nothing is skipped but what is silently restored.
-2. `Bank.keep` runs only after a commit that is known to have taken place, `Bank.put_back` only where it is known not to
-   have; a partition's streams are dropped only when the bank holds no copies.
+1. A partition's events are processed in offset order from its mark; nothing is skipped but what its rows know already.
+2. Rows are kept only after a commit that is known to have taken place, and put back only where it is known not to
+   have; a partition's streams are dropped only when the bank holds no copies of theirs.
 3. The listener (inside `Source.poll`) notes what happened and may commit; everything else happens in the loop.
+4. A turn waits for the broker in a poll, in a commit, and on the way back from a failure; nowhere else.
 """
 
 import time
@@ -14,60 +15,77 @@ from dataclasses import dataclass
 import structlog
 
 from engine.step import Engine
-from stream import metrics
+from stream import failpoint, metrics
+from stream.admission import Admission
 from stream.broker.port import Records
-from stream.errors import EnvironmentFault, SinkFailed, SinkFenced, SlotTaken, Unavailable
+from stream.ceiling import Ceiling
+from stream.errors import EnvironmentFault, SinkFailed, SlotTaken
 from stream.group import Group
-from stream.link import CALL_TIMEOUT, Access, Link
+from stream.link import Link
+from stream.mending import Mending
 from stream.partitions import Partition, Phase
 from stream.pipeline import Pipeline, Published
+from stream.state.changelog import Rules
+from stream.state.keeper import Keeper
+from stream.watch import Watch
 
 log = structlog.get_logger()
 
 UNCOMMITTED = 200_000  # events; more are committed before their interval has passed, so that copies stay bounded
-FENCE_LOOK = 3.0  # seconds in which a process that took this slot's transactions joins the group, too
+LAST_ROWS = 5.0  # seconds that writing the last rows may take
+SHORT_BATCH = 4096  # events taken at a time while some partitions are restored beside live ones
 
 
 @dataclass(frozen=True)
 class Plan:
     """What the loop is told to do."""
 
-    input_topic: str
     partitions: int  # of the input topic
     batch: int  # most events taken at a time
     commit_interval: float  # seconds
     leave: bool  # whether a stop gives the slot up
     until_end: bool  # process what is there at the start, then end
+    rules: Rules
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """What the loop works with."""
+
+    link: Link
+    group: Group
+    engine: Engine
+    pipeline: Pipeline
+    keeper: Keeper
+    admission: Admission
+    ceiling: Ceiling
+    watch: Watch
 
 
 class Worker:
     """One member of the consumer group: one bank, one loop, one owner of every row."""
 
     def __init__(
-        self,
-        plan: Plan,
-        access: Access,
-        engine: Engine,
-        pipeline: Pipeline,
-        stopping: Callable[[], bool],
+        self, plan: Plan, rooms: Rooms, mending: Callable[["Worker"], Mending], stopping: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._plan = plan
-        self._engine = engine
-        self._pipeline = pipeline
+        self._link, self._group, self._engine = rooms.link, rooms.group, rooms.engine
+        self._pipeline, self._keeper, self._admission = rooms.pipeline, rooms.keeper, rooms.admission
+        self._ceiling, self._watch = rooms.ceiling, rooms.watch
+        self._mending = mending(self)
         self._stopping = stopping
         self._clock = clock
-        self._link = Link(access, clock, stopping)
-        self._group = Group(self._commit)
+        self._group.commit = self._commit
         self._ends: dict[int, int] = {}  # where the plan ends, per partition
-        self._admit_at = 0.0  # when assigned partitions are looked at again
         self._events = 0  # processed since the start; those that were processed again are counted again
         self._began = 0.0, 0.0  # clock and processor time at the first of them
         self._uncommitted = 0  # events since the last keep
         self._published = Published()  # of them
         self._oldest = 0  # timestamp of the first of them, milliseconds
-        self._kept_at = 0.0
+        self._kept_at = clock()
         self._turned_at = clock()
+        self._ending = False
 
     @property
     def ready(self) -> bool:
@@ -82,64 +100,99 @@ class Worker:
         """Work until told to stop, or until the plan's end is reached. What was done is then committed."""
         # The predecessor in this slot is fenced, and its transaction aborted, before any offset is read.
         self._link.connect()
+        self._admission.connect()
         self._group.may_commit = True
         self._link.join(self._group)
         stopped = False
         try:
             if self._plan.until_end:
-                everywhere = range(self._plan.partitions)
-                self._ends = self._link.patiently(
-                    lambda: self._link.source.end_offsets(everywhere, timeout=CALL_TIMEOUT)
-                )
+                self._ends = self._link.ends(range(self._plan.partitions))
             while not self._stopping() and not self._ended():
                 self._turn()
+            self._ending = True
             self._attempt(self._commit)
+            self._write_all()
             stopped = True
             self._sum_up()
         finally:
             self._group.may_commit = False
             self._link.leave(for_good=self._plan.leave and stopped)
             self._link.delivery.close()
+            self._admission.close()
+        self._complain()
 
     def _turn(self) -> None:
         self._turned_at = self._clock()
-        self._admit()
+        self._watch.turn()
+        if self._ceiling.wanted and self._ceiling.relieved():
+            self._admission.again()
+        self._admission.turn(self._link.source, self._ceiling.room)
         try:
-            batches = self._link.source.poll(self._plan.batch, self._patience())
+            batches = self._link.source.poll(self._most(), self._patience())
         except SlotTaken as taken:
             self._start_over(taken)
             return
         self._hear()
-        batches = [b for b in batches if b.partition in self._group.partitions]
+        batches = self._admitted(batches)
         if batches:
             self._attempt(lambda: self._process(batches))
-        self._promote()
+        if not self._ceiling.wanted:  # what was turned away has not been stepped
+            self._admission.promote(self._link.source)
         if self._due() or self._ended():  # the end is reached once it is committed
             self._attempt(self._commit)
+        self._admission.flow(self._link.source)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
             action()
         except SinkFailed as error:
-            self._mend(error)
+            self._mending.mend(error)
+
+    def _most(self) -> int:
+        """How many events to take: restored partitions must not hold up the live ones."""
+        both = self._group.in_phase(Phase.LIVE) and self._group.in_phase(Phase.RESTORING)
+        return min(self._plan.batch, SHORT_BATCH) if both else self._plan.batch
+
+    def _admitted(self, batches: list[Records]) -> list[Records]:
+        """What may be processed now: events of partitions that flow, no further than a restore goes, and only while
+        there is room for their streams."""
+        found = []
+        for batch in batches:
+            partition = self._group.partitions.get(batch.partition)
+            if partition is not None and partition.phase in (Phase.RESTORING, Phase.LIVE):
+                part = batch if partition.phase is Phase.LIVE else _below(batch, partition.until)
+                if part.offsets:
+                    found.append(part)
+                elif batch.offsets:  # all of it lies beyond the restore's end
+                    partition.position = partition.until
+        if self._ceiling.wanted:
+            return []  # on their way when the others were told to wait
+        if found and not self._ceiling.admits(found):
+            self._hold()
+            return []
+        return found
 
     def _process(self, batches: list[Records]) -> None:
         if not self._events:
             self._began = self._clock(), time.process_time()
         if not self._uncommitted:
             self._oldest = min(batch.timestamps[0] for batch in batches)
-        published = self._pipeline.run(batches, self._group.until(), self._link.delivery)
-        self._published.predictions += published.predictions
-        self._published.letters += published.letters
+        by_rules: dict[Rules, list[Records]] = {}
+        for batch in batches:
+            by_rules.setdefault(self._group[batch.partition].rules, []).append(batch)
+        for rules, some in by_rules.items():
+            published = self._pipeline.run(some, rules, self._group.until(), self._link.delivery)
+            self._published.predictions += published.predictions
+            self._published.letters += published.letters
         for batch in batches:
             self._group[batch.partition].position = batch.offsets[-1] + 1
             self._uncommitted += len(batch)
             self._events += len(batch)
 
     def _ended(self) -> bool:
-        if not self._plan.until_end or not self._group.ready:
+        if not self._plan.until_end or not self._group.partitions or self._group.on_the_way:
             return False
-        return all(self._reached(p) >= self._ends[p.number] for p in self._group.partitions.values())
+        return all(self._reached(p) >= self._ends[p.number] for p in self._group.in_phase(Phase.LIVE))
 
     def _reached(self, partition: Partition) -> int:
         """The offset that is next here, past control records, which are never delivered."""
@@ -157,47 +210,76 @@ class Worker:
                 cpu_us_per_event=round(cpu / self._events * 1e6, 2),
             )
 
+    def _complain(self) -> None:
+        """Raise EnvironmentFault where some partition could not be served."""
+        for partition in self._group.in_phase(Phase.HALTED):
+            raise EnvironmentFault(partition.halted)
+
     # When it becomes durable.
 
     def _patience(self) -> float:
         """How long a poll may wait for the first record."""
-        if self._group.in_phase(Phase.ASSIGNED):
-            return 0.05
+        if self._admission.busy:
+            return 0.0 if self._group.in_phase(Phase.LIVE) else 0.005
         if self._uncommitted:
             return max(0.0, self._kept_at + self._plan.commit_interval - self._clock())
-        return 0.2
+        return 0.1
 
     def _due(self) -> bool:
-        if not self._group.moved:
-            self._kept_at = self._clock()
+        now = self._clock()
+        if any(p.phase in (Phase.ORIGIN, Phase.SETTLING) for p in self._group.partitions.values()):
+            return True
+        if not self._group.moved and not self._ceiling.wanted and not self._keeper.due(now):
+            self._kept_at = now
             return False
-        return self._uncommitted >= UNCOMMITTED or self._clock() >= self._kept_at + self._plan.commit_interval
+        return (
+            self._uncommitted >= UNCOMMITTED
+            or now >= self._kept_at + self._plan.commit_interval
+            or self._keeper.pressed(now)
+        )
 
     def _commit(self) -> None:
-        positions = {p.number: p.position for p in self._group.in_phase(Phase.LIVE) if p.moved}
-        if positions:
-            began = self._clock()
-            self._link.delivery.commit(positions, self._link.source)
+        began = self._clock()
+        standing = [
+            p for p in self._group.committing() if p.moved or p.phase is not Phase.LIVE or self._keeper.standing(p)
+        ]
+        everything = self._ceiling.wanted > 0 or self._ending
+        entries = self._keeper.entries(standing, self._group.partitions.values(), began, all=everything)
+        if standing:
+            positions = {p.number: p.position for p in standing}
+            self._keeper.took(self._link.delivery.commit(positions, entries, self._link.source))
+            self._mending.succeeded()
             metrics.COMMIT.observe(self._clock() - began)
             metrics.TRANSACTIONS.labels("committed").inc()
             metrics.EVENTS.inc(self._uncommitted)
             metrics.PREDICTIONS.inc(self._published.predictions)
             for code, count in self._published.letters.items():
                 metrics.DEAD_LETTERS.labels(code).inc(count)
-            metrics.EVENT_LATENCY.observe(max(0.0, time.time() - self._oldest / 1000))
-        self._keep()
+            if self._uncommitted:
+                metrics.EVENT_LATENCY.observe(max(0.0, time.time() - self._oldest / 1000))
+        self.keep()
+        failpoint.reach("kept")
 
-    def _keep(self) -> None:
-        self._engine.keep()
+    def _write_all(self) -> None:
+        """Before a stop: write the rows that the changelog lacks, so that a restart has nothing to step again."""
+        deadline = self._clock() + LAST_ROWS
+        while self._keeper.dirty and self._group.in_phase(Phase.LIVE) and self._clock() < deadline:
+            self._attempt(self._commit)
+
+    def keep(self) -> None:
+        """What was done since the last commit stands."""
+        self._keeper.kept(self._group.partitions.values(), self._clock())
         self._group.settle()
+        self._admission.committed()
         self._uncommitted = 0
         self._published = Published()
         self._kept_at = self._clock()
         metrics.STREAMS.set(len(self._engine.slots))
         metrics.BANK_BYTES.set(self._engine.size)
 
-    def _put_back(self) -> None:
-        self._engine.put_back()
+    def put_back(self) -> None:
+        """What was done since the last commit did not happen."""
+        self._keeper.put_back()
         self._group.rewind()
         self._uncommitted = 0
         self._published = Published()
@@ -212,119 +294,41 @@ class Worker:
         if failure is not None:
             if not isinstance(failure, SinkFailed):
                 raise failure
-            self._mend(failure)
+            self._mending.mend(failure)
         for what, numbers in self._group.take_notes():
             metrics.REBALANCES.inc()
             log.info(f"partitions_{what}", partitions=numbers)
             for number in numbers:
-                if self._group.partitions.pop(number, None) is not None:
-                    self._engine.drop(number)
+                self._drop(number)
                 if what == "assigned":
-                    self._group.partitions[number] = Partition(number)
+                    self._group.partitions[number] = Partition(number, self._plan.rules, self._clock())
+                    self._admission.start(number)
 
-    def _admit(self) -> None:
-        """Find out where assigned partitions stand, and let them flow."""
-        waiting = self._group.in_phase(Phase.ASSIGNED)
-        if not waiting or self._clock() < self._admit_at:
-            return
-        source = self._link.source
-        try:
-            committed = source.committed([p.number for p in waiting], timeout=1.0)
-            marks = {p.number: source.watermarks(p.number, timeout=1.0) for p in waiting}
-        except Unavailable as error:
-            log.warning("committed_offsets_not_known_yet", reason=str(error))
-            self._admit_at = self._clock() + 1.0
-            return
-        for partition in waiting:
-            begin, end = marks[partition.number]
-            until = committed[partition.number]
-            self._check(partition.number, begin, until, end)
-            partition.restore(begin, max(begin, until or 0), self._clock())
-            if partition.phase is Phase.RESTORING:
-                log.info("restoring", partition=partition.number, begin=begin, until=until)
-            source.seek(partition.number, begin)
-            source.resume([partition.number])
+    def _drop(self, number: int) -> None:
+        if self._group.partitions.pop(number, None) is not None:
+            self._admission.stop(number)
+            self._keeper.drop(number)
 
-    def _check(self, number: int, begin: int, until: int | None, end: int) -> None:
-        if until is not None and until > end:
-            raise EnvironmentFault(
-                f"{self._plan.input_topic} [{number}]: the committed offset {until} lies beyond the topic's end {end}, "
-                "so the topic was made anew; use another --application-id"
-            )
-        if until is not None and begin > 0:
-            log.warning("input_was_truncated", partition=number, begin=begin, until=until)
-
-    def _promote(self) -> None:
-        """Restoring partitions that have caught up go live."""
-        for partition in self._group.in_phase(Phase.RESTORING):
-            if self._reached(partition) >= partition.until:
-                partition.phase = Phase.LIVE
-                partition.position = max(partition.position, partition.until)
-                metrics.RESTORE.observe(self._clock() - partition.began)
-                log.info("live", partition=partition.number, seconds=round(self._clock() - partition.began, 3))
-
-    # The way back from a failure.
-
-    def _mend(self, error: SinkFailed) -> None:
-        """The open transaction is lost, or its outcome unknown: find out what took place and go on from there."""
-        log.warning("transaction_lost", reason=str(error))
-        metrics.TRANSACTIONS.labels("lost").inc()
-        self._group.may_commit = False
-        self._link.source.pause(list(self._group.partitions))
-        self._link.delivery.close()
-        if isinstance(error, SinkFenced):
-            self._look_at_the_consumer()
-        self._link.connect()
-        happened = self._happened()
-        if happened:
-            self._keep()
-        else:
-            self._put_back()
-        # Not before: a revocation would have committed offsets whose outputs were lost.
-        self._group.may_commit = True
-        flowing = [p for p in self._group.present() if p.phase is not Phase.ASSIGNED]
-        for partition in flowing:
-            self._link.source.seek(partition.number, partition.position)
-        self._link.source.resume([p.number for p in flowing])
-        log.info("mended", transaction_took_place=happened)
-
-    def _happened(self) -> bool:
-        """Whether the transaction whose answer never came took place. All of it did, or none of it."""
-        # Only these can tell: where nothing is new, the committed offset is the position in any case.
-        moved = [p for p in self._group.present() if p.uncommitted and p.phase is Phase.LIVE]
-        if not moved:
-            return False
-        committed = self._link.patiently(
-            lambda: self._link.source.committed([p.number for p in moved], timeout=CALL_TIMEOUT)
-        )
-        return any(committed[p.number] == p.position for p in moved)
-
-    def _look_at_the_consumer(self) -> None:
-        """A newer producer has this slot. If a consumer has it too, another process lives there: SlotTaken comes out of
-        the poll, and this process ends. To initialise the slot again would fence that process back, for ever."""
-        deadline = self._clock() + FENCE_LOOK
-        while self._clock() < deadline:
-            self._link.source.poll(1, 0.2)
+    def _hold(self) -> None:
+        """There is no room for a new stream: take nothing in until there is."""
+        flowing = [p for p in self._group.partitions.values() if p.phase in (Phase.RESTORING, Phase.LIVE)]
+        self._link.source.pause([p.number for p in flowing])
 
     def _start_over(self, taken: SlotTaken) -> None:
-        """The consumer was fenced. Whoever takes a slot fences its producer before its consumer, so where this
-        producer still works nobody did: a consumer that rejoins after a broker's restart can fence itself."""
-        positions = {p.number: p.position for p in self._group.in_phase(Phase.LIVE)}
-        try:
-            if not positions:
-                raise taken
-            self._link.delivery.commit(positions, self._link.source)
-        except SinkFenced:
-            raise taken from None
-        except SinkFailed as error:
-            log.warning("consumer_was_fenced_and_joins_again", reason=str(error))
-        self._group.may_commit = False
-        self._link.delivery.close()
-        self._link.leave(for_good=False)
-        self._put_back()
-        for number in self._group.partitions:
-            self._engine.drop(number)
+        """The consumer was fenced, by nobody else: join again, with nothing."""
+        self._mending.start_over(taken)
+        self.put_back()
+        for number in list(self._group.partitions):
+            self._drop(number)
         self._group.forget()
         self._link.connect()
         self._group.may_commit = True
         self._link.join(self._group)
+
+
+def _below(batch: Records, until: int) -> Records:
+    """The batch's records below an offset."""
+    if batch.offsets[-1] < until:
+        return batch
+    n = next(i for i, offset in enumerate(batch.offsets) if offset >= until)
+    return Records(batch.partition, batch.offsets[:n], batch.timestamps[:n], batch.keys[:n], batch.values[:n])

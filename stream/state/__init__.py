@@ -1,1 +1,1 @@
-"""Kept for durable state: changelog, restore, snapshot, spill. Nothing stands here yet; see docs/semantics.md."""
+"""Durable state: what is written of each row, when, and how a partition's rows come back. See docs/semantics.md."""

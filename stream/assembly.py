@@ -1,0 +1,133 @@
+"""Puts a worker together: who knows whom. Nothing works here."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from engine.model import Model
+from engine.step import Engine
+from stream.admission import Admission, Beginnings
+from stream.broker.admin import TopicInfo
+from stream.broker.port import Client, Identity
+from stream.ceiling import Ceiling, Disk
+from stream.codec import Codec
+from stream.errors import UsageError
+from stream.group import Group
+from stream.link import Access, Link
+from stream.mending import Mending
+from stream.origins import Origins
+from stream.pipeline import Pipeline, Topics
+from stream.settings import Settings
+from stream.state.beginning import Names
+from stream.state.changelog import Rules
+from stream.state.checkpoint import Checkpoint
+from stream.state.files import StateDir
+from stream.state.keeper import Author, Keeper, machine
+from stream.state.questions import Questions
+from stream.state.restore import Brokers, Restorer
+from stream.topics import Describer, Layout
+from stream.watch import Watch
+from stream.worker import Plan, Rooms, Worker
+
+SHARE_OF_ROOM = 4  # a batch may bring new streams for a quarter of the rows, so that the others can make room
+
+
+@contextlib.contextmanager
+def worker_of(
+    settings: Settings, client: Client, identity: Identity, model: Model, layout: Layout, stopping: Callable[[], bool]
+) -> Iterator[Worker]:
+    """A worker that can run, once. What it holds on the disk is let go at the end."""
+    with contextlib.ExitStack() as stack:
+        disk: Disk | None = None
+        if settings.state.state_dir is not None:
+            place = stack.enter_context(
+                StateDir(settings.state.state_dir, settings.application_id, model.fingerprint, settings.slot)
+            )
+            from stream.state.spill import Spill  # a native library, loaded only where it is used
+
+            disk = stack.enter_context(contextlib.closing(Spill(place.spill_path, model.row_width)))
+        try:
+            engine = Engine(model, Engine.capacity_for(model, settings.limits.memory_limit), disk)
+        except MemoryError:
+            raise UsageError(
+                f"--memory-limit {settings.limits.memory_limit}: more bytes than this machine can reserve; lower it"
+            ) from None
+        access = Access(
+            client,
+            identity,
+            settings.kafka.input_topic,
+            layout.changelog.name,
+            exactly_once=settings.delivery.delivery == "exactly_once",
+            session_timeout=settings.kafka.session_timeout,
+            broker_timeout=settings.delivery.broker_timeout,
+        )
+        yield assemble(settings, access, layout, engine, disk, Describer(identity), stopping)
+
+
+def assemble(
+    settings: Settings,
+    access: Access,
+    layout: Layout,
+    engine: Engine,
+    disk: Disk | None,
+    describe: Callable[[str], TopicInfo | None],
+    stopping: Callable[[], bool],
+    clock: Callable[[], float] = time.monotonic,
+    questions: Questions | None = None,
+) -> Worker:
+    """A worker on an engine and a client. questions: who asks what a broker may take long to answer."""
+    kafka, delivery, state = settings.kafka, settings.delivery, settings.state
+    model = engine.model
+    rules = Rules(
+        None if state.state_ttl is None else round(state.state_ttl * 1000),
+        settings.limits.max_key_bytes,
+        settings.limits.max_value_bytes,
+    )
+    link, group, questions = Link(access, clock, stopping), Group(), questions or Questions()
+    checkpoint = Checkpoint(engine, state.checkpoint_interval, delivery.commit_interval)
+    keeper = Keeper(engine, checkpoint, Author(access.identity.slot, layout.input.topic_id, rules, machine=machine()))
+    source, changelog = link.offsets(kafka.input_topic), link.offsets(layout.changelog.name)
+    restorer = Restorer(
+        engine, layout.changelog.name, link, Brokers(source, changelog).locate, access.identity.slot, questions, clock
+    )
+    origins = Origins(link, source, kafka.input_topic, latest=state.start == "latest")
+    beginnings = Beginnings(
+        Names(settings.application_id, kafka.input_topic, layout.changelog.name),
+        layout.input.topic_id,
+        state.warmup,
+        origins.stretch,
+        origins.first,
+    )
+    rooms = Rooms(
+        link=link,
+        group=group,
+        engine=engine,
+        pipeline=Pipeline(
+            Topics(kafka.input_topic, kafka.output_topic, settings.dead_letter_topic, layout.dead_letter_limit),
+            engine,
+            lambda rules: Codec(
+                model.signature,
+                model.fingerprint,
+                max_key_bytes=rules.max_key_bytes,
+                max_value_bytes=rules.max_value_bytes,
+            ),
+        ),
+        keeper=keeper,
+        admission=Admission(beginnings, group, keeper, restorer, questions, clock),
+        ceiling=Ceiling(engine, checkpoint, disk, clock),
+        watch=Watch(layout.watched, describe, questions, clock),
+    )
+    plan = Plan(
+        partitions=layout.partitions,
+        batch=max(1, min(delivery.batch, engine.slots.capacity // SHARE_OF_ROOM)),
+        commit_interval=delivery.commit_interval,
+        leave=delivery.on_stop == "leave",
+        until_end=delivery.until_end,
+        rules=rules,
+    )
+
+    def mending(worker: Worker) -> Mending:
+        offsets = link.offsets(kafka.input_topic)  # its own: the others are asked on another thread
+        return Mending(link, group, offsets, worker, access.broker_timeout, clock, stopping)
+
+    return Worker(plan, rooms, mending, stopping, clock)
