@@ -1,5 +1,6 @@
 """Some streams' rows outside the bank: on their way to the changelog, a snapshot or the disk, or back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.columns import Floats, Ints
@@ -18,3 +19,16 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def pieces(self, size: int) -> Iterator["Rows"]:
+        """The same rows, at most so many at a time."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Rows(
+                self.keys[part],
+                self.offset[part],
+                self.time[part],
+                self.clock[part],
+                self.step[part],
+                self.state[part],
+            )

@@ -3,17 +3,19 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.model import Model
 from engine.step import Engine
 from stream.admission import Admission, Beginnings
 from stream.broker.admin import TopicInfo
 from stream.broker.port import Client, Identity
-from stream.ceiling import Ceiling, Disk
+from stream.ceiling import Ceiling
 from stream.codec import Codec
 from stream.errors import UsageError
 from stream.group import Group
-from stream.link import Access, Link
+from stream.link import CALL_TIMEOUT, Access, Link
 from stream.mending import Mending
 from stream.origins import Origins
 from stream.pipeline import Pipeline, Topics
@@ -23,13 +25,26 @@ from stream.state.changelog import Rules
 from stream.state.checkpoint import Checkpoint
 from stream.state.files import StateDir
 from stream.state.keeper import Author, Keeper, machine
+from stream.state.places import Brokers
 from stream.state.questions import Questions
-from stream.state.restore import Brokers, Restorer
+from stream.state.restore import Restorer
+from stream.state.snapshots import Origin, Snapshots
 from stream.topics import Describer, Layout
 from stream.watch import Watch
 from stream.worker import Plan, Rooms, Worker
 
+if TYPE_CHECKING:
+    from stream.state.spill import Spill
+
 SHARE_OF_ROOM = 4  # a batch may bring new streams for a quarter of the rows, so that the others can make room
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What --state-dir gives."""
+
+    place: StateDir
+    spill: "Spill"
 
 
 @contextlib.contextmanager
@@ -38,16 +53,18 @@ def worker_of(
 ) -> Iterator[Worker]:
     """A worker that can run, once. What it holds on the disk is let go at the end."""
     with contextlib.ExitStack() as stack:
-        disk: Disk | None = None
+        storage: Storage | None = None
         if settings.state.state_dir is not None:
             place = stack.enter_context(
                 StateDir(settings.state.state_dir, settings.application_id, model.fingerprint, settings.slot)
             )
             from stream.state.spill import Spill  # a native library, loaded only where it is used
 
-            disk = stack.enter_context(contextlib.closing(Spill(place.spill_path, model.row_width)))
+            spill = stack.enter_context(contextlib.closing(Spill(place.spill_path, model.row_width)))
+            storage = Storage(place, spill)
         try:
-            engine = Engine(model, Engine.capacity_for(model, settings.limits.memory_limit), disk)
+            capacity = Engine.capacity_for(model, settings.limits.memory_limit)
+            engine = Engine(model, capacity, None if storage is None else storage.spill)
         except MemoryError:
             raise UsageError(
                 f"--memory-limit {settings.limits.memory_limit}: more bytes than this machine can reserve; lower it"
@@ -57,11 +74,12 @@ def worker_of(
             identity,
             settings.kafka.input_topic,
             layout.changelog.name,
+            layout.batch_limit,
             exactly_once=settings.delivery.delivery == "exactly_once",
             session_timeout=settings.kafka.session_timeout,
             broker_timeout=settings.delivery.broker_timeout,
         )
-        yield assemble(settings, access, layout, engine, disk, Describer(identity), stopping)
+        yield assemble(settings, access, layout, engine, storage, Describer(identity), stopping)
 
 
 def assemble(
@@ -69,7 +87,7 @@ def assemble(
     access: Access,
     layout: Layout,
     engine: Engine,
-    disk: Disk | None,
+    storage: Storage | None,
     describe: Callable[[str], TopicInfo | None],
     stopping: Callable[[], bool],
     clock: Callable[[], float] = time.monotonic,
@@ -87,8 +105,25 @@ def assemble(
     checkpoint = Checkpoint(engine, state.checkpoint_interval, delivery.commit_interval)
     keeper = Keeper(engine, checkpoint, Author(access.identity.slot, layout.input.topic_id, rules, machine=machine()))
     source, changelog = link.offsets(kafka.input_topic), link.offsets(layout.changelog.name)
+    snapshots = None
+    if storage is not None:
+        origin = Origin(
+            layout.changelog.topic_id or "",
+            layout.tombstones,
+            lambda numbers: {n: high for n, (_, high) in changelog.watermarks(numbers, CALL_TIMEOUT).items()},
+        )
+        snapshots = Snapshots(
+            engine, keeper, storage.place, storage.spill, origin, questions, state.snapshot_interval, clock
+        )
     restorer = Restorer(
-        engine, layout.changelog.name, link, Brokers(source, changelog).locate, access.identity.slot, questions, clock
+        engine,
+        layout.changelog.name,
+        link,
+        Brokers(source, changelog).locate,
+        access.identity.slot,
+        questions,
+        clock,
+        snapshots.find if snapshots else lambda _: None,
     )
     origins = Origins(link, source, kafka.input_topic, latest=state.start == "latest")
     beginnings = Beginnings(
@@ -114,8 +149,15 @@ def assemble(
         ),
         keeper=keeper,
         admission=Admission(beginnings, group, keeper, restorer, questions, clock),
-        ceiling=Ceiling(engine, checkpoint, disk, clock),
+        ceiling=Ceiling(
+            engine,
+            checkpoint,
+            None if storage is None else storage.spill,
+            snapshots.moved if snapshots else lambda _, __: None,
+            clock,
+        ),
         watch=Watch(layout.watched, describe, questions, clock),
+        snapshots=snapshots,
     )
     plan = Plan(
         partitions=layout.partitions,

@@ -28,10 +28,19 @@ class Disk(Attic, Protocol):
 class Ceiling:
     """Makes room in the bank."""
 
-    def __init__(self, engine: Engine, checkpoint: Checkpoint, disk: Disk | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        checkpoint: Checkpoint,
+        disk: Disk | None,
+        moved: Callable[[int, Rows], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """moved: hears of rows (of a partition) that go to the disk."""
         self._engine = engine
         self._checkpoint = checkpoint
         self._disk = disk
+        self._moved = moved
         self._clock = clock
         self._told_at = -TELL
         self.wanted = 0  # streams that the input waits for; 0: it does not wait
@@ -81,6 +90,8 @@ class Ceiling:
         where = self._engine.slots.partitions(slots)
         for number in np.unique(where).tolist():
             resting = slots[where == number]
-            self._disk.put(number, self._engine.rows(resting))
+            rows = self._engine.rows(resting)
+            self._disk.put(number, rows)
+            self._moved(number, rows)
             self._engine.slots.forget(resting)
         return self._engine.room >= streams

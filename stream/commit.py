@@ -31,15 +31,23 @@ class Delivery:
     """What was published since the last commit, and how it becomes visible."""
 
     def __init__(
-        self, client: Client, identity: Identity, state_topic: str, *, exactly_once: bool, timeout: float
+        self,
+        client: Client,
+        identity: Identity,
+        state_topic: str,
+        *,
+        exactly_once: bool,
+        timeout: float,
+        batch_bytes: int,
     ) -> None:
-        """Fences this slot's predecessor and aborts what it left open (init_transactions). Seconds."""
+        """Fences this slot's predecessor and aborts what it left open (init_transactions). timeout: seconds, of each
+        call; batch_bytes: the most that one batch of records may have."""
         self._timeout = timeout
         self._state_topic = state_topic
-        self._ledger: Sink = client.sink(identity, transactional=True, timeout=timeout)
-        self._outlet: Sink = (
-            self._ledger if exactly_once else client.sink(identity, transactional=False, timeout=timeout)
-        )
+        self._ledger: Sink = client.sink(identity, transactional=True, timeout=timeout, batch_bytes=batch_bytes)
+        self._outlet: Sink = self._ledger
+        if not exactly_once:
+            self._outlet = client.sink(identity, transactional=False, timeout=timeout, batch_bytes=batch_bytes)
         self._open = False
 
     def publish(

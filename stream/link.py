@@ -5,13 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from stream.broker.port import Client, Identity, Listener, Offsets, Reader, Source
+import structlog
+
+from stream.broker.port import Client, Identity, Listener, Offsets, Reader, Records, Source
 from stream.commit import Delivery
-from stream.patience import Patience
+from stream.errors import Unavailable
+from stream.patience import Patience, given_up
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
+
 CALL_TIMEOUT = 10.0  # seconds that one call to the broker may take
+AWAY = 0.1  # seconds until a poll that found no broker is repeated
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class Access:
     identity: Identity
     input_topic: str
     state_topic: str  # the changelog
+    batch_bytes: int  # of one batch of records: no more than any topic takes
     exactly_once: bool
     session_timeout: float
     broker_timeout: float  # how long the broker may be away
@@ -35,14 +42,24 @@ class Link:
 
     def __init__(self, access: Access, clock: Callable[[], float], stopping: Callable[[], bool]) -> None:
         self._access = access
+        self._clock = clock
+        self._stopping = stopping
         self._joined = False
+        self._away_since: float | None = None  # when a poll first found no broker
         self.patiently = Patience(access.broker_timeout, clock, stopping, self.wait)
 
     def connect(self) -> None:
         """A new delivery. The one before it in this slot, here or in another process, is fenced."""
         a = self._access
         self.delivery = self.patiently(
-            lambda: Delivery(a.client, a.identity, a.state_topic, exactly_once=a.exactly_once, timeout=CALL_TIMEOUT)
+            lambda: Delivery(
+                a.client,
+                a.identity,
+                a.state_topic,
+                exactly_once=a.exactly_once,
+                timeout=CALL_TIMEOUT,
+                batch_bytes=a.batch_bytes,
+            )
         )
 
     def join(self, listener: Listener) -> None:
@@ -82,9 +99,25 @@ class Link:
         identity = Identity(a.identity.bootstrap_servers, a.identity.group, writer, a.identity.client_properties)
         a.client.sink(identity, transactional=True, timeout=CALL_TIMEOUT).close()
 
+    def poll(self, max_records: int, timeout: float) -> list[Records]:
+        """As `Source.poll`, but a broker that is away is waited for. Raises Unavailable where it is away too long."""
+        try:
+            found = self.source.poll(max_records, timeout)
+        except Unavailable as error:
+            now = self._clock()
+            if self._away_since is None:
+                self._away_since = now
+                log.warning("broker_is_away", reason=str(error))
+            if self._stopping() or now - self._away_since > self._access.broker_timeout:
+                raise given_up(error) from None
+            time.sleep(AWAY)
+            return []
+        self._away_since = None
+        return found
+
     def wait(self, seconds: float) -> None:
         """Let time pass without losing the membership. Everything must be paused."""
         if self._joined:
-            self.source.poll(1, seconds)
+            self.poll(1, seconds)
         else:
             time.sleep(seconds)

@@ -112,7 +112,7 @@ class Mending:
         the poll, and this process ends. To initialise the slot again would fence that process back, for ever."""
         deadline = self._clock() + FENCE_LOOK
         while self._clock() < deadline:
-            self._link.source.poll(1, 0.2)
+            self._link.poll(1, 0.2)
 
     def start_over(self, taken: SlotTaken) -> None:
         """The consumer was fenced. Whoever takes a slot fences its producer before its consumer, so where this

@@ -13,6 +13,11 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds
 
 
+def given_up(error: Exception) -> Unavailable:
+    """What is told where a broker stays away."""
+    return Unavailable(f"{error}; given up. Nothing is lost: events from the last commit on are processed again")
+
+
 class Patience:
     """How long, and what to do in the pauses."""
 
@@ -38,9 +43,7 @@ class Patience:
                 return call()
             except (Unavailable, SinkFailed) as error:
                 if self._stopping() or self._clock() > deadline:
-                    raise Unavailable(
-                        f"{error}; given up. Nothing is lost: events from the last commit on are processed again"
-                    ) from None
+                    raise given_up(error) from None
                 log.warning("broker_is_away", reason=str(error), retry_in=pause)
             self._wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass
 
 from stream.broker.admin import Admin, TopicInfo
-from stream.broker.port import Identity
+from stream.broker.port import BATCH_BYTES, Identity
 from stream.deadletters import ROOM
 from stream.errors import BrokerFault, Refused, Unavailable, UsageError
 from stream.settings import Settings
@@ -33,6 +33,7 @@ class Layout:
     input: TopicInfo
     changelog: TopicInfo
     dead_letter_limit: int  # bytes
+    batch_limit: int = BATCH_BYTES  # bytes of one batch of records
 
     @property
     def partitions(self) -> int:
@@ -80,12 +81,17 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
         changelog = _changelog(admin, settings, source, changelog_name(settings.application_id, fingerprint))
         # Outputs carry the timestamps of their events, so they must be welcome wherever those were.
         times = {name: source.config[name] for name in TIMESTAMP_LIMITS if name in source.config}
-        _co_partitioned(admin, "--output-topic", kafka.output_topic, source, settings, times)
+        output = _co_partitioned(admin, "--output-topic", kafka.output_topic, source, settings, times)
         # Kafka holds a batch of records against the limit, too: it must have room for what a client puts into one.
-        largest = max(KAFKA_MAX_MESSAGE, int(source.config.get("max.message.bytes", KAFKA_MAX_MESSAGE)))
+        largest = max(KAFKA_MAX_MESSAGE, _limit(source))
         wanted = {**times, "max.message.bytes": str(largest + ROOM)}
         letters = _co_partitioned(admin, "--dead-letter-topic", settings.dead_letter_topic, source, settings, wanted)
-        return Layout(source, changelog, int(letters.config.get("max.message.bytes", KAFKA_MAX_MESSAGE)))
+        return Layout(source, changelog, _limit(letters), min(BATCH_BYTES, *map(_limit, (output, letters, changelog))))
+
+
+def _limit(topic: TopicInfo) -> int:
+    """The bytes that one batch of the topic's records may have."""
+    return int(topic.config.get("max.message.bytes", KAFKA_MAX_MESSAGE))
 
 
 def _co_partitioned(

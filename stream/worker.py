@@ -27,6 +27,7 @@ from stream.partitions import Partition, Phase
 from stream.pipeline import Pipeline, Published
 from stream.state.changelog import Rules
 from stream.state.keeper import Keeper
+from stream.state.snapshots import Snapshots
 from stream.watch import Watch
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class Rooms:
     admission: Admission
     ceiling: Ceiling
     watch: Watch
+    snapshots: Snapshots | None
 
 
 class Worker:
@@ -72,7 +74,7 @@ class Worker:
         self._plan = plan
         self._link, self._group, self._engine = rooms.link, rooms.group, rooms.engine
         self._pipeline, self._keeper, self._admission = rooms.pipeline, rooms.keeper, rooms.admission
-        self._ceiling, self._watch = rooms.ceiling, rooms.watch
+        self._ceiling, self._watch, self._snapshots = rooms.ceiling, rooms.watch, rooms.snapshots
         self._mending = mending(self)
         self._stopping = stopping
         self._clock = clock
@@ -112,6 +114,8 @@ class Worker:
             self._ending = True
             self._attempt(self._commit)
             self._write_all()
+            if self._snapshots is not None:
+                self._snapshots.last(list(self._group.partitions.values()))
             stopped = True
             self._sum_up()
         finally:
@@ -128,12 +132,12 @@ class Worker:
             self._admission.again()
         self._admission.turn(self._link.source, self._ceiling.room)
         try:
-            batches = self._link.source.poll(self._most(), self._patience())
+            batches = self._link.poll(self._most(), self._patience())
         except SlotTaken as taken:
             self._start_over(taken)
             return
-        self._hear()
-        batches = self._admitted(batches)
+        rewound = self._hear()
+        batches = [] if rewound else self._admitted(batches)  # they follow on what was put back
         if batches:
             self._attempt(lambda: self._process(batches))
         if not self._ceiling.wanted:  # what was turned away has not been stepped
@@ -141,6 +145,8 @@ class Worker:
         if self._due() or self._ended():  # the end is reached once it is committed
             self._attempt(self._commit)
         self._admission.flow(self._link.source)
+        if self._snapshots is not None and not self._engine.bank.writes():
+            self._snapshots.turn(list(self._group.partitions.values()))
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
@@ -286,8 +292,8 @@ class Worker:
 
     # Partitions that come and go.
 
-    def _hear(self) -> None:
-        """Act on what the listener noted during the poll."""
+    def _hear(self) -> bool:
+        """Act on what the listener noted during the poll. Whether partitions went back to where they were before."""
         failure = self._group.take_failure()
         if failure is None and any(p.moved for p in self._group.gone()):
             failure = SinkFailed("partitions were lost before their events were committed")
@@ -303,10 +309,13 @@ class Worker:
                 if what == "assigned":
                     self._group.partitions[number] = Partition(number, self._plan.rules, self._clock())
                     self._admission.start(number)
+        return failure is not None
 
     def _drop(self, number: int) -> None:
         if self._group.partitions.pop(number, None) is not None:
             self._admission.stop(number)
+            if self._snapshots is not None:
+                self._snapshots.drop(number)
             self._keeper.drop(number)
 
     def _hold(self) -> None:

@@ -61,6 +61,18 @@ def beginning(found: Found, names: Names, warmup: bool) -> Fresh | WarmUp | Resu
             f"{place}: the committed offset {committed} lies beyond the topic's end {found.end}, so the topic was made "
             f"anew; {other}"
         )
+    if marker is not None and marker.input_topic_id and found.input_topic_id:
+        if marker.input_topic_id != found.input_topic_id:
+            raise EnvironmentFault(
+                f"--application-id {names.application}: its state belongs to another input topic (id "
+                f"{marker.input_topic_id}), or {names.input_topic} was deleted and made anew (id "
+                f"{found.input_topic_id}); {other}"
+            )
+    if committed is not None and committed < found.begin:
+        raise EnvironmentFault(
+            f"{place}: the group {names.application} is at offset {committed}, and retention has deleted the events "
+            f"below {found.begin}, which were never predicted; {other}, and give the topic a longer retention.ms"
+        )
     if marker is None:
         if found.newest >= 0:
             raise EnvironmentFault(

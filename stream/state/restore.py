@@ -9,37 +9,30 @@ Invariants
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from engine.rows import Rows
 from engine.step import Engine
 from stream import metrics
-from stream.broker.port import Offsets, Reader, Records
-from stream.errors import EnvironmentFault, Unavailable
+from stream.broker.port import Reader, Records
+from stream.errors import Unavailable
 from stream.state import changelog
 from stream.state.changelog import Marker
+from stream.state.places import Place
 from stream.state.questions import Answer, Questions
+from stream.state.snapshot import Snapshot, SnapshotDamaged
 
 log = structlog.get_logger()
 
-SLICE = 4096  # records decoded at a time
+SLICE = 2048  # records decoded at a time
 STABLE = 1.0  # seconds that open transactions may take; a predecessor that takes longer is taken for dead
 REPEAT = 0.2  # seconds between two askings
 FENCE_AGAIN = 10.0  # seconds until the same peer is fenced once more
 TELL = 5.0  # seconds between two lines about progress
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a partition stands, by the brokers. Offsets."""
-
-    committed: int | None
-    begin: int  # of the input
-    end: int  # of the input, its high watermark
-    state_end: int  # of the changelog, its high watermark after `committed` was known
 
 
 @dataclass(slots=True)
@@ -52,6 +45,9 @@ class Load:
     marker: Marker | None = None
     newest: int = -1  # the largest offset of any row
     rows: int = 0
+    snapshot: Snapshot | None = None  # being read, or read already
+    chunks: Iterator[Rows] | None = None  # of it, yet to be read
+    reading: bool = False  # the changelog
     moved_at: float = 0.0  # when the last record came, or the end was learnt
     told_at: float = 0.0
 
@@ -86,8 +82,10 @@ class Restorer:
         slot: str,
         questions: Questions,
         clock: Callable[[], float],
+        snapshot: Callable[[int], Snapshot | None],
     ) -> None:
-        """topic: the changelog; locate: see `Brokers`; slot: this process's transactional.id."""
+        """topic: the changelog; locate: see `places.Brokers`; slot: this process's transactional.id; snapshot: that
+        of a partition, where there is one."""
         self._engine = engine
         self._topic = topic
         self._broker = broker
@@ -95,6 +93,7 @@ class Restorer:
         self._slot = slot
         self._questions = questions
         self._clock = clock
+        self._snapshot = snapshot
         self._slice = max(1, min(SLICE, engine.slots.capacity // 4))  # each record may be a stream that needs room
         self._loads: dict[int, Load] = {}
         self._asked: Answer[dict[int, Place]] | None = None
@@ -115,15 +114,39 @@ class Restorer:
         return bool(self._loads)
 
     def start(self, number: int) -> None:
-        """Load this partition, from the beginning of its changelog."""
+        """Load this partition: its snapshot, where there is one, and the changelog from there on."""
         now = self._clock()
-        self._loads[number] = Load(number, now, moved_at=now, told_at=now)
-        self._reader.add(number, 0)
+        load = self._loads[number] = Load(number, now, moved_at=now, told_at=now, snapshot=self._snapshot(number))
+        if load.snapshot is None:
+            self._read(load, 0)
+        else:
+            load.chunks = (part for rows in load.snapshot.chunks() for part in rows.pieces(self._slice))
+            load.marker = _marker(load.snapshot)
 
     def stop(self, number: int) -> None:
         """The partition goes away; what was loaded of it is the engine's to drop."""
-        if self._loads.pop(number, None) is not None:
-            self._reader.remove(number)
+        load = self._loads.pop(number, None)
+        if load is not None:
+            self._let_go(load)
+
+    def _read(self, load: Load, offset: int) -> None:
+        load.reading = True
+        self._reader.add(load.number, offset)
+
+    def _let_go(self, load: Load) -> None:
+        if load.reading:
+            self._reader.remove(load.number)
+        if load.snapshot is not None:
+            load.snapshot.close()
+
+    def _without_snapshot(self, load: Load, reason: str) -> None:
+        """Load the partition again, from the changelog alone."""
+        log.warning("snapshot_ignored", partition=load.number, reason=reason)
+        self._let_go(load)
+        self._engine.drop(load.number)
+        self._loads[load.number] = again = Load(load.number, load.began, moved_at=self._clock(), told_at=load.told_at)
+        again.place = load.place
+        self._read(again, 0)
 
     def turn(self, seconds: float, room: Callable[[int], bool]) -> list[Load | Halted]:
         """Work for about so many seconds. What is loaded, or cannot be, and no longer on its way.
@@ -135,26 +158,62 @@ class Restorer:
         done: list[Load | Halted] = []
         until = time.perf_counter() + seconds
         self._ask()
-        while room(self._slice):
+        for load in list(self._loads.values()):
+            self._take_chunks(load, room, until)
+        while room(self._slice) and time.perf_counter() < until:
             batches = self._reader.poll(self._slice, 0.0)
             if not batches:
                 break
             for batch in batches:
-                if (load := self._loads.get(batch.partition)) is not None:
+                if (reading := self._loads.get(batch.partition)) is not None:
                     try:
-                        self._take(load, batch)
+                        self._take(reading, batch)
                     except changelog.Foreign as foreign:
-                        done.append(self._halt(load, batch, foreign))
-            if time.perf_counter() > until:
-                break
+                        done.append(self._halt(reading, batch, foreign))
         for load in list(self._loads.values()):
-            if load.place is not None and (self._reader.position(load.number) or 0) >= load.place.state_end:
-                self.stop(load.number)
-                done.append(load)
+            if load.reading and load.place and (self._reader.position(load.number) or 0) >= load.place.state_end:
+                if reason := self._contradiction(load, load.place):
+                    self._without_snapshot(load, reason)
+                else:
+                    self.stop(load.number)
+                    done.append(load)
             else:
                 self._tell(load)
         self._unblock()
         return done
+
+    def _take_chunks(self, load: Load, room: Callable[[int], bool], until: float) -> None:
+        """The next rows of a partition's snapshot; after the last, the changelog is read from where it was then."""
+        if load.snapshot is None or load.reading:
+            return
+        try:
+            while load.chunks is not None and time.perf_counter() < until and room(self._slice):
+                rows = next(load.chunks, None)
+                if rows is None:
+                    load.chunks = None
+                else:
+                    self._engine.load(load.number, rows)
+                    self._count(load, rows)
+        except SnapshotDamaged as damaged:
+            self._without_snapshot(load, str(damaged))
+            return
+        if load.chunks is None and load.place is not None:
+            position = load.snapshot.head.changelog_position
+            if position > load.place.state_end:
+                self._without_snapshot(load, f"the changelog ends at {load.place.state_end}, it was at {position}")
+            else:
+                self._read(load, position)
+
+    def _contradiction(self, load: Load, place: Place) -> str:
+        """Why what a snapshot said does not go with what the brokers say; empty: it does."""
+        if load.snapshot is None:
+            return ""
+        if place.committed is not None and load.newest >= place.committed:
+            return f"it has a row of offset {load.newest}, and the group is at {place.committed}"
+        taken = _marker(load.snapshot)
+        if taken is None or load.marker is None or taken.lineage != load.marker.lineage:
+            return "it belongs to another state of this application"
+        return ""
 
     def _take(self, load: Load, batch: Records) -> None:
         entries = changelog.read(batch.keys, batch.values, self._engine.model.row_width)
@@ -162,11 +221,14 @@ class Restorer:
             self._engine.forget(load.number, entries.gone)
         if len(entries.rows):
             self._engine.load(load.number, entries.rows)
-            load.newest = max(load.newest, int(entries.rows.offset.max()))
-            load.rows += len(entries.rows)
-            metrics.RESTORED_ROWS.inc(len(entries.rows))
+            self._count(load, entries.rows)
         load.marker = entries.marker or load.marker
         load.moved_at = self._clock()
+
+    def _count(self, load: Load, rows: Rows) -> None:
+        load.newest = max(load.newest, int(rows.offset.max(initial=-1)))
+        load.rows += len(rows)
+        metrics.RESTORED_ROWS.inc(len(rows))
 
     def _halt(self, load: Load, batch: Records, foreign: changelog.Foreign) -> Halted:
         self.stop(load.number)
@@ -215,34 +277,9 @@ class Restorer:
                 self._questions.ask(lambda writer=writer: self._broker.fence(writer))  # type: ignore[misc]
 
 
-class Brokers:
-    """The questions of a restore, as calls that wait."""
-
-    def __init__(self, source: Offsets, state: Offsets) -> None:
-        """source: of the input topic; state: of the changelog."""
-        self._source = source
-        self._state = state
-
-    def locate(self, numbers: Sequence[int]) -> dict[int, Place]:
-        """Where these partitions stand. Those that cannot be told now are left out; where none can, Unavailable."""
-        found: dict[int, Place] = {}
-        failure: EnvironmentFault | None = None
-        committed: dict[int, int | None] = {}
-        try:
-            committed = self._source.committed(numbers, STABLE)
-        except Unavailable as error:
-            failure = error
-            if len(numbers) > 1:  # one that is held back must not hold back the others
-                for number in numbers:
-                    try:
-                        committed |= self._source.committed([number], STABLE / 4)
-                    except Unavailable:
-                        continue
-        if not committed and failure is not None:
-            raise failure
-        known = list(committed)
-        inputs = self._source.watermarks(known, 5.0)
-        states = self._state.watermarks(known, 5.0)
-        for number in known:
-            found[number] = Place(committed[number], *inputs[number], states[number][1])
-        return found
+def _marker(snapshot: Snapshot) -> Marker | None:
+    """The marker that stood when a snapshot was taken; None where it says nothing that this version knows."""
+    try:
+        return changelog.read([changelog.MARKER], [snapshot.head.marker], 0).marker
+    except changelog.Foreign:
+        return None

@@ -66,7 +66,7 @@ def test_every_event_has_one_prediction_also_after_a_restart(world: World, deliv
     world.drain("--delivery", delivery)
     assert world.check(delivery).events == 3000
 
-    # A restart rebuilds the rows silently and goes on where the commit was.
+    # A restart has the rows back and goes on where the commit was.
     produce(world.servers, world.input, readings(500, streams=60, first=3000))
     world.drain("--delivery", delivery)
     result = world.check(delivery)
@@ -228,10 +228,21 @@ def test_a_compacted_input_is_refused(told: Callable[..., tuple[int, str]], make
     assert "is compacted" in error
 
 
-def test_memory_that_is_full_ends_the_service_with_one_line_and_loses_nothing(world: World) -> None:
+def test_at_the_memory_limit_without_a_disk_the_input_waits_and_nothing_is_lost(world: World) -> None:
     produce(world.servers, world.input, readings(100, streams=40))
-    result = command("serve", *world.arguments("--until-end", "--memory-limit", "10kB", "--log-level", "error"))
-    assert result.returncode == 1
-    assert "--memory-limit" in result.stderr
+    with serving(world.log, *world.arguments("--memory-limit", "10kB")) as service:
+        eventually("it says so", lambda: service.said("memory_limit_reached"))
+        assert "--state-dir" in service.said("memory_limit_reached")[0]["mend"]
+        service.terminate()
+        assert service.wait() == 0
     world.drain()
+    world.check()
+
+
+def test_with_a_disk_rows_come_and_go_and_predictions_stay_the_same(world: World) -> None:
+    produce(world.servers, world.input, readings(600, streams=60))
+    world.drain("--memory-limit", "10kB", "--state-dir", str(world.log.parent / "state"), "--commit-interval", "0.01")
+    world.check()
+    produce(world.servers, world.input, readings(600, streams=60, first=600))
+    world.drain("--memory-limit", "10kB", "--state-dir", str(world.log.parent / "state"), "--commit-interval", "0.01")
     world.check()

@@ -1,5 +1,6 @@
 """The loop against a broker in memory: whatever fails, and wherever it is killed, the outputs are those of one run."""
 
+import contextlib
 import itertools
 import logging
 import os
@@ -19,13 +20,14 @@ from hypothesis import strategies as st
 from engine.model import Model
 from engine.step import Engine
 from export.sample import random_model
-from stream.assembly import assemble
+from stream.assembly import Storage, assemble
 from stream.broker.admin import TopicInfo
 from stream.broker.port import Identity
 from stream.codec import Codec
 from stream.errors import EnvironmentFault, SinkFailed
 from stream.link import Access
 from stream.settings import Settings
+from stream.state.files import StateDir
 from stream.state.questions import Answer
 from stream.state.spill import Spill
 from stream.topics import Layout
@@ -85,22 +87,27 @@ class Life:
 
 
 def worker(
-    memory: Memory, options: dict[str, dict[str, Any]], engine: Engine | None = None, disk: Any = None
+    memory: Memory,
+    options: dict[str, dict[str, Any]],
+    engine: Engine | None = None,
+    storage: Storage | None = None,
 ) -> Worker:
     sections = {"kafka": {"input_topic": "in", "output_topic": "out"}, "delivery": {"until_end": True}}
     for section, values in options.items():
         sections[section] = {**sections.get(section, {}), **values}
     told = Settings(**sections)
     layout = Layout(
-        TopicInfo("in", memory.partitions, 1, "id", {}), TopicInfo("state", memory.partitions, 1, "id2", {}), 1_000_000
+        TopicInfo("in", memory.partitions, 1, "id", {}),
+        TopicInfo("state", memory.partitions, 1, "id2", {"delete.retention.ms": "86400000"}),
+        1_000_000,
     )
     access = Access(
-        memory, Identity("", "app", "app-a", {}), "in", "state",
+        memory, Identity("", "app", "app-a", {}), "in", "state", 1 << 18,
         exactly_once=told.delivery.delivery == "exactly_once", session_timeout=10, broker_timeout=1e9,
     )  # fmt: skip
     ticks = itertools.count()
     return assemble(
-        told, access, layout, engine or Engine(model(), 64, disk), disk,
+        told, access, layout, engine or Engine(model(), 64), storage,
         describe=lambda name: layout.input if name == "in" else layout.changelog,
         stopping=lambda: False, clock=lambda: next(ticks) * 0.01, questions=AtOnce(),  # type: ignore[arg-type]
     )  # fmt: skip
@@ -183,7 +190,7 @@ some_events = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), kinds), m
     ttl=st.sampled_from([None, 20.0, 5.0]),
     interval=st.sampled_from([0.01, 0.05, 0.3]),
     checkpoint=st.sampled_from([1, 5, 50]),
-    spill=st.booleans(),
+    disk=st.booleans(),
 )
 def test_any_interleaving_of_batches_commits_checkpoints_failures_crashes_and_restores_gives_one_runs_outputs(
     delivery: str,
@@ -192,23 +199,30 @@ def test_any_interleaving_of_batches_commits_checkpoints_failures_crashes_and_re
     ttl: float | None,
     interval: float,
     checkpoint: int,
-    spill: bool,
+    disk: bool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     partitions = 3
     cluster = Cluster()
+    directory = tmp_path_factory.mktemp("state")
     options: dict[str, Any] = {
         "delivery": {"delivery": delivery, "commit_interval": interval, "batch": 16},
-        "state": {"checkpoint_interval": checkpoint * interval, "state_ttl": ttl},
+        "state": {"checkpoint_interval": checkpoint * interval, "state_ttl": ttl, "snapshot_interval": 0.3},
     }
     for events, life in [*lives, ([], Life())]:
         fill(cluster, partitions, events)
-        disk = Spill(tmp_path_factory.mktemp("spill"), model().row_width) if spill else None
-        # Room for so few streams that rows must come and go.
-        engine = Engine(model(), 20 if spill else 64, disk)
-        live(cluster, partitions, Life(dict(life.faults)), {**options, "most": most}, engine=engine, disk=disk)
-        if disk is not None:
-            disk.close()
+        with contextlib.ExitStack() as stack:
+            storage = None
+            if disk:
+                place = stack.enter_context(StateDir(directory, "app", "fingerprint", "app-a"))
+                spill = stack.enter_context(
+                    contextlib.closing(Spill(tmp_path_factory.mktemp("spill"), model().row_width))
+                )
+                storage = Storage(place, spill)
+            # With a disk there is room for so few streams that rows must come and go.
+            engine = Engine(model(), 20, storage.spill) if storage else Engine(model(), 64)
+            told_what = {**options, "most": most}
+            live(cluster, partitions, Life(dict(life.faults)), told_what, engine=engine, storage=storage)
 
     for partition in range(partitions):
         seen, wanted = told(cluster, partition), expected(cluster, partition, None if ttl is None else int(ttl * 1000))

@@ -1,0 +1,52 @@
+"""Where partitions stand, by the brokers: the questions of a restore, as calls that wait. For another thread."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stream.broker.port import Offsets
+from stream.errors import Unavailable
+
+STABLE = 1.0  # seconds that open transactions may take to let go of offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a partition stands, by the brokers. Offsets."""
+
+    committed: int | None
+    begin: int  # of the input
+    end: int  # of the input, its high watermark
+    state_end: int  # of the changelog, its high watermark after `committed` was known
+
+
+class Brokers:
+    """The questions of a restore, as calls that wait."""
+
+    def __init__(self, source: Offsets, state: Offsets) -> None:
+        """source: of the input topic; state: of the changelog."""
+        self._source = source
+        self._state = state
+
+    def locate(self, numbers: Sequence[int]) -> dict[int, Place]:
+        """Where these partitions stand. Those that cannot be told now are left out; where none can, Unavailable."""
+        found: dict[int, Place] = {}
+        failure: Unavailable | None = None
+        committed: dict[int, int | None] = {}
+        try:
+            committed = self._source.committed(numbers, STABLE)
+        except Unavailable as error:
+            failure = error
+            if len(numbers) > 1:  # one that is held back must not hold back the others
+                for number in numbers:
+                    try:
+                        committed |= self._source.committed([number], STABLE / 4)
+                    except Unavailable:
+                        continue
+        if not committed and failure is not None:
+            raise failure
+        known = list(committed)
+        inputs = self._source.watermarks(known, 5.0)
+        states = self._state.watermarks(known, 5.0)
+        for number in known:
+            found[number] = Place(committed[number], *inputs[number], states[number][1])
+        return found
