@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check chaos bench-drain clean
+.PHONY: demo test check chaos bench-drain bench-restore bench-takeover bench-rebalance bench-checkpoint clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -42,6 +42,18 @@ chaos: $(VENV)/.ready
 # Benchmarks are commands, never tests. Needs a quiet machine to mean anything.
 bench-drain: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.drain
+
+bench-restore: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.restore
+
+bench-takeover: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.takeover
+
+bench-rebalance: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.rebalance
+
+bench-checkpoint: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.checkpoint
 
 clean:
 	rm -rf $(VENV) demo-report

@@ -8,25 +8,15 @@ is then held against the offline reference.
 
 import argparse
 import json
-import platform
-import subprocess
-import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.common import benchmark, preload, statecast
 from export.sample import random_model
 from loadtest.verify import verify
 from localbroker.broker import LocalBroker
 
 GOALS = {"confluent": 100_000, "kafka-python": 20_000}  # events a second, two cores beside the broker
-
-
-def statecast(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "statecast", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"statecast {arguments[0]} failed:\n{done.stderr}")
-    return done.stderr
 
 
 def drain(servers: str, model: Path, client: str, delivery: str, name: str) -> dict[str, float]:
@@ -47,15 +37,14 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--delivery", default="exactly_once", choices=["exactly_once", "at_least_once"])
     options = parser.parse_args()
-    libraries = ", ".join(f"{n} {version(n)}" for n in ("onnxruntime", "confluent-kafka", "kafka-python", "numpy"))
-    print(f"Python {platform.python_version()}, {libraries}; {options.events} events, {options.streams} streams")
-    with tempfile.TemporaryDirectory() as folder, LocalBroker(heap="1g") as broker:
+    with (
+        benchmark(f"{options.events} events, {options.streams} streams"),
+        tempfile.TemporaryDirectory() as folder,
+        LocalBroker(heap="1g") as broker,
+    ):
         model = Path(folder) / "model.onnx"
         random_model(model, hidden=64)
-        statecast(
-            "loadtest", "--bootstrap-servers", broker.bootstrap_servers, "--input-topic", "drain", "--create-topics",
-            "--partitions", "4", "--streams", str(options.streams), "--events", str(options.events), "--preload",
-        )  # fmt: skip
+        preload(broker.bootstrap_servers, "drain", options.streams, options.events)
         for client, goal in GOALS.items():
             for run in range(options.repeat):
                 name = f"{client}-{run}"
