@@ -6,18 +6,23 @@ The records are those of stream.state.changelog, so the service cannot tell them
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import psutil
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition, admin
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import admin as confluent_admin
 
+from benchmarks.common import until
 from engine.model import Model
 from engine.rows import Rows
 from loadtest.partitioner import partition_of
 from stream.state.changelog import MARKER, Marker, Rules, marker_value, row_keys, row_values
 from stream.state.keeper import machine
 from stream.topics import CHANGELOG, changelog_name
+
+admin: Any = confluent_admin  # its types leave out half of what it has
 
 CHUNK = 20_000  # rows
 RULES = Rules(None, 4096, 1_048_576)  # serve's defaults
@@ -34,6 +39,7 @@ def write(servers: str, model_path: Path, application: str, topic: str, streams:
         {
             "bootstrap.servers": servers, "transactional.id": "benchmark-fill", "linger.ms": 20,
             "batch.num.messages": 20_000, "queue.buffering.max.messages": 200_000, "delivery.report.only.error": True,
+            "log_level": 2,
         }
     )  # fmt: skip
     producer.init_transactions(30)
@@ -60,10 +66,15 @@ def write(servers: str, model_path: Path, application: str, topic: str, streams:
             for partition, end in ends.items():
                 producer.produce(name, marker_value(_marker(end)), MARKER, partition)
         producer.commit_transaction(60)
-    offsets = [TopicPartition(topic, p, end) for p, end in ends.items()]
-    for done in cluster.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(application, offsets)]).values():
-        done.result(30)
+    until("the group's offsets", lambda: _commit(cluster, application, topic, ends))
     return written / 2**20
+
+
+def _commit(cluster: Any, application: str, topic: str, ends: dict[int, int]) -> bool:
+    """Whether it could be done: the group's coordinator may have just begun."""
+    group = ConsumerGroupTopicPartitions(application, [TopicPartition(topic, p, end) for p, end in ends.items()])
+    (done,) = cluster.alter_consumer_group_offsets([group]).values()
+    return all(tp.error is None for tp in done.result(30).topic_partitions)
 
 
 def _marker(end: int) -> Marker:
