@@ -13,6 +13,7 @@ KAFKA_MAX_MESSAGE = 1_048_588  # bytes; the broker's default of max.message.byte
 TIMESTAMP_LIMITS = ("message.timestamp.before.max.ms", "message.timestamp.after.max.ms")  # since Kafka 3.6
 
 
+LEAST_BATCH = 16_384  # bytes; a topic that takes less is refused by what fails
 SEGMENT_BYTES = 32 << 20  # of the changelog: what a restore may read beyond the newest rows
 
 # A segment is compacted once it is closed; it must not stay open for long, or a quiet changelog would not shrink.
@@ -86,7 +87,12 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
         largest = max(KAFKA_MAX_MESSAGE, _limit(source))
         wanted = {**times, "max.message.bytes": str(largest + ROOM)}
         letters = _co_partitioned(admin, "--dead-letter-topic", settings.dead_letter_topic, source, settings, wanted)
-        return Layout(source, changelog, _limit(letters), min(BATCH_BYTES, *map(_limit, (output, letters, changelog))))
+        return Layout(
+            source,
+            changelog,
+            _limit(letters),
+            max(LEAST_BATCH, min(BATCH_BYTES, *map(_limit, (output, letters, changelog)))),
+        )
 
 
 def _limit(topic: TopicInfo) -> int:
