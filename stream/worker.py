@@ -198,6 +198,8 @@ class Worker:
     def _ended(self) -> bool:
         if not self._plan.until_end or not self._group.partitions or self._group.on_the_way:
             return False
+        if self._ceiling.wanted:  # what was turned away has not been stepped
+            return False
         return all(self._reached(p) >= self._ends[p.number] for p in self._group.in_phase(Phase.LIVE))
 
     def _reached(self, partition: Partition) -> int:

@@ -97,7 +97,7 @@ def empty(directory: Path, keep: str = "") -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def sync_directory(path: Path) -> None:
