@@ -56,18 +56,17 @@ def beginning(found: Found, names: Names, warmup: bool) -> Fresh | WarmUp | Resu
     place = f"{names.input_topic} [{found.partition}]"
     other = "use another --application-id to start anew"
     marker, committed = found.marker, found.committed
+    before, now = marker.input_topic_id if marker else None, found.input_topic_id
+    if before and now and before != now:
+        raise EnvironmentFault(
+            f"--application-id {names.application}: its state belongs to another input topic (id {before}), or "
+            f"{names.input_topic} was deleted and made anew (id {now}); {other}"
+        )
     if committed is not None and committed > found.end:
         raise EnvironmentFault(
             f"{place}: the committed offset {committed} lies beyond the topic's end {found.end}, so the topic was made "
             f"anew; {other}"
         )
-    if marker is not None and marker.input_topic_id and found.input_topic_id:
-        if marker.input_topic_id != found.input_topic_id:
-            raise EnvironmentFault(
-                f"--application-id {names.application}: its state belongs to another input topic (id "
-                f"{marker.input_topic_id}), or {names.input_topic} was deleted and made anew (id "
-                f"{found.input_topic_id}); {other}"
-            )
     if committed is not None and committed < found.begin:
         raise EnvironmentFault(
             f"{place}: the group {names.application} is at offset {committed}, and retention has deleted the events "
@@ -87,12 +86,6 @@ def beginning(found: Found, names: Names, warmup: bool) -> Fresh | WarmUp | Resu
                 f"from; a changelog that was deleted cannot be had back: --warmup, too, or {other}"
             )
         return WarmUp(committed)
-    if marker.input_topic_id and found.input_topic_id and marker.input_topic_id != found.input_topic_id:
-        raise EnvironmentFault(
-            f"--application-id {names.application}: its state belongs to another input topic (id "
-            f"{marker.input_topic_id}), or {names.input_topic} was deleted and made anew (id {found.input_topic_id}); "
-            f"{other}"
-        )
     if committed is None:
         raise EnvironmentFault(
             f"{place}: the group {names.application} has no committed offset, but the changelog says it was at "
