@@ -20,6 +20,7 @@ from stream.state.restore import Halted, Load, Restorer
 
 log = structlog.get_logger()
 
+TELL = 5.0  # seconds between two lines about progress
 SLICE = 0.02  # seconds of loading in one turn of the loop
 
 
@@ -163,6 +164,9 @@ class Admission:
                 partition.phase = Phase.SETTLING
                 partition.position = partition.until
                 source.pause([partition.number])
+            elif self._clock() - max(partition.told_at, partition.began) >= TELL:
+                partition.told_at = self._clock()
+                log.info("restoring", partition=partition.number, position=partition.position, until=partition.until)
 
     def committed(self) -> None:
         """A commit said where these partitions stand: their claim, or their origin, holds."""

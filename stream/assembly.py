@@ -101,7 +101,9 @@ def assemble(
         settings.limits.max_key_bytes,
         settings.limits.max_value_bytes,
     )
-    link, group, questions = Link(access, clock, stopping), Group(), questions or Questions()
+    link, group = Link(access, clock, stopping), Group()
+    watching = questions or Questions()  # its questions may take long, and must not hold up a restore's
+    questions = questions or Questions()
     checkpoint = Checkpoint(engine, state.checkpoint_interval, delivery.commit_interval)
     keeper = Keeper(engine, checkpoint, Author(access.identity.slot, layout.input.topic_id, rules, machine=machine()))
     source, changelog = link.offsets(kafka.input_topic), link.offsets(layout.changelog.name)
@@ -156,7 +158,7 @@ def assemble(
             snapshots.moved if snapshots else lambda _, __: None,
             clock,
         ),
-        watch=Watch(layout.watched, describe, questions, clock),
+        watch=Watch(layout.watched, describe, watching, clock),
         snapshots=snapshots,
     )
     plan = Plan(

@@ -62,13 +62,17 @@ class Ceiling:
         if self.room(self.wanted):
             self.wanted = 0
             return True
+        return False
+
+    def _tell(self, streams: int) -> bool:
+        """Say, from time to time, that there is no room; always False."""
         now = self._clock()
         if now - self._told_at >= TELL:
             self._told_at = now
             log.warning(
                 "memory_limit_reached",
                 streams=len(self._engine.slots),
-                waits_for=self.wanted,
+                waits_for=streams,
                 mend="raise --memory-limit, add processes, or set --state-ttl"
                 + ("" if self._disk else ", or give --state-dir, so that idle streams rest on disk"),
             )
@@ -79,7 +83,7 @@ class Ceiling:
         if self._engine.room >= streams:
             return True
         if self._disk is None:
-            return False
+            return self._tell(streams)
         slots = self._checkpoint.clean(self._engine.slots.taken())
         if stay is not None:
             slots = np.setdiff1d(slots, stay, assume_unique=True)
@@ -94,4 +98,4 @@ class Ceiling:
             self._disk.put(number, rows)
             self._moved(number, rows)
             self._engine.slots.forget(resting)
-        return self._engine.room >= streams
+        return self._engine.room >= streams or self._tell(streams)

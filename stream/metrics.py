@@ -33,6 +33,14 @@ COMMIT = Histogram(
 )
 TRANSACTIONS = Counter("statecast_transactions", "Transactions by how they ended.", ["outcome"], registry=REGISTRY)
 LAG = Gauge("statecast_consumer_lag_events", "Input events not yet processed.", ["partition"], registry=REGISTRY)
+CHECKPOINT_LAG = Gauge(
+    "statecast_checkpoint_lag_events",
+    "Offsets that a restore would have to look at: from the replay offset to the position, over all partitions.",
+    registry=REGISTRY,
+)
+PARTITIONS = Gauge(
+    "statecast_partitions", "Partitions assigned here, by what they are at.", ["phase"], registry=REGISTRY
+)
 STREAMS = Gauge("statecast_streams", "Streams that have a row here.", registry=REGISTRY)
 BANK_BYTES = Gauge("statecast_bank_bytes", "Memory taken by the rows of these streams.", registry=REGISTRY)
 RESTORE = Histogram(

@@ -38,6 +38,7 @@ class Partition:
     position: int = 0  # the offset after the last event that was processed
     mark: int = 0  # position at the last keep
     halted: str = ""  # why
+    told_at: float = 0.0  # when its progress was last told, seconds of the loop's clock
 
     @property
     def moved(self) -> bool:

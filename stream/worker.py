@@ -162,6 +162,8 @@ class Worker:
     def _admitted(self, batches: list[Records]) -> list[Records]:
         """What may be processed now: events of partitions that flow, no further than a restore goes, and only while
         there is room for their streams."""
+        if self._ceiling.wanted:
+            return []  # on their way when the others were told to wait
         found = []
         for batch in batches:
             partition = self._group.partitions.get(batch.partition)
@@ -171,8 +173,6 @@ class Worker:
                     found.append(part)
                 elif batch.offsets:  # all of it lies beyond the restore's end
                     partition.position = partition.until
-        if self._ceiling.wanted:
-            return []  # on their way when the others were told to wait
         if found and not self._ceiling.admits(found):
             self._hold()
             return []
@@ -228,7 +228,7 @@ class Worker:
     def _patience(self) -> float:
         """How long a poll may wait for the first record."""
         if self._admission.busy:
-            return 0.0 if self._group.in_phase(Phase.LIVE) else 0.005
+            return 0.005
         if self._uncommitted:
             return max(0.0, self._kept_at + self._plan.commit_interval - self._clock())
         return 0.1
@@ -282,6 +282,9 @@ class Worker:
         self._uncommitted = 0
         self._published = Published()
         self._kept_at = self._clock()
+        metrics.CHECKPOINT_LAG.set(self._keeper.lag)
+        for phase in Phase:
+            metrics.PARTITIONS.labels(phase.value).set(len(self._group.in_phase(phase)))
         metrics.STREAMS.set(len(self._engine.slots))
         metrics.BANK_BYTES.set(self._engine.size)
 

@@ -82,6 +82,11 @@ class Keeper:
         """How many rows the changelog lacks."""
         return self._checkpoint.waiting_rows
 
+    @property
+    def lag(self) -> int:
+        """Offsets that a restore of everything here would look at."""
+        return sum(marker.position - marker.replay for marker in self.markers.values())
+
     def standing(self, partition: Partition) -> bool:
         """Whether a commit has something to say of a partition that did not move."""
         return self._checkpoint.dirty(partition.number) > 0
