@@ -213,6 +213,42 @@ def inspect_(
         print(f"{name:<12} {value}")
 
 
+state = typer.Typer(help="Look at the durable state of an application, and tidy it up.", rich_markup_mode=None)
+app.add_typer(state, name="state")
+
+
+@state.callback()
+def _state() -> None:
+    """Look at the durable state of an application, and tidy it up."""
+
+
+@state.command()
+def prune(
+    application_id: Annotated[str, typer.Option("--application-id", help="whose changelogs", metavar="ID")],
+    bootstrap_servers: Annotated[
+        str | None, typer.Option("--bootstrap-servers", help="brokers, HOST:PORT[,HOST:PORT] [127.0.0.1:9092]")
+    ] = None,
+    keep: Annotated[
+        list[Path] | None, typer.Option("--keep", help="a model whose changelog stays, may be given several times")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="delete what is not kept; without it, only look")] = False,
+    all: Annotated[bool, typer.Option("--all", help="delete even if no changelog is left")] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file of `serve`: brokers and security")] = None,
+) -> None:
+    """List the changelogs of an application, and delete those of models that are no longer served."""
+    from stream.broker.port import Identity
+    from stream.ops.prune import prune
+    from stream.settings import load
+
+    # The topics are not this command's, but settings without them are refused.
+    given = {("kafka", "input_topic"): "-", ("kafka", "output_topic"): "-"}
+    if bootstrap_servers is not None:
+        given["kafka", "bootstrap_servers"] = bootstrap_servers
+    kafka = load(given, config).kafka
+    identity = Identity(kafka.bootstrap_servers, application_id, f"{application_id}-prune", kafka.properties)
+    prune(identity, keep or [], yes=yes, all=all, say=print)
+
+
 @app.command()
 def broker(
     directory: Annotated[Path | None, typer.Option("--dir", help="where its data lies [a temporary directory]")] = None,

@@ -1,0 +1,1 @@
+"""What is done to an application from outside, while it runs or not: the commands of `statecast state`."""
