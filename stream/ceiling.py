@@ -49,12 +49,16 @@ class Ceiling:
         """Whether there is room for every new stream of these records; if not, the input has to wait."""
         if self._engine.room >= sum(map(len, batches)):
             return True
-        found = {(b.partition, key) for b in batches for key in b.keys if key is not None}
-        new = {stream for stream in found if not self._engine.slots.has(*stream)}
-        here = [int(self._engine.slots.find(number, [key])[0]) for number, key in found - new]
-        if self._engine.room >= len(new) or self.room(len(new), np.array(here, np.int64)):
+        slots, streams, here = self._engine.slots, 0, [np.empty(0, np.int64)]
+        for batch in batches:
+            keys = {key for key in batch.keys if key is not None}
+            known = [key for key in keys if slots.has(batch.partition, key)]
+            here.append(slots.find(batch.partition, known))
+            streams += len(keys)
+        stay = np.concatenate(here)
+        if self.room(streams - len(stay), stay):
             return True
-        self.wanted = len(found)
+        self.wanted = streams
         return False
 
     def relieved(self) -> bool:
