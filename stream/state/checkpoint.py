@@ -155,7 +155,7 @@ class Checkpoint:
             self._engine.slots.forget(part.evicted)
 
     def took(self, rows: int, seconds: float) -> None:
-        """So many rows were handed to the producer in so many seconds."""
+        """So many rows were prepared and handed to the producer in so many seconds."""
         if rows >= 100:
             self._row_seconds += 0.2 * (seconds / rows - self._row_seconds)
 

@@ -4,6 +4,7 @@ A commit is prepared, then kept or not: `entries` changes nothing, `kept` makes 
 """
 
 import platform
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class Keeper:
         self._checkpoint = checkpoint
         self._author = author
         self._plan = Plan()
+        self._preparing = 0.0  # seconds that it took
         self._prepared: dict[int, Marker] = {}
         self.markers: dict[int, Marker] = {}  # the last one committed here, per partition
 
@@ -106,6 +108,7 @@ class Keeper:
         )
         self._prepared = {}
         found = {}
+        began = time.perf_counter()
         for partition in committing:
             part = self._plan.parts[partition.number]
             if partition.phase is Phase.ORIGIN:
@@ -117,11 +120,12 @@ class Keeper:
                 [*changelog.row_keys(rows.keys), *changelog.row_keys(gone), changelog.MARKER],
                 [*changelog.row_values(rows), *([None] * len(gone)), changelog.marker_value(marker)],
             )
+        self._preparing = time.perf_counter() - began
         return found
 
     def took(self, seconds: float) -> None:
         """Handing over what was prepared took so long."""
-        self._checkpoint.took(self._plan.records, seconds)
+        self._checkpoint.took(self._plan.records, self._preparing + seconds)
 
     def kept(self, everything: Iterable[Partition], now: float) -> None:
         """What was prepared is committed."""
