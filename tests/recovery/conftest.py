@@ -29,8 +29,22 @@ def modern(world: World) -> World:
 @pytest.fixture(params=CLIENTS)
 def lonely(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[LocalBroker, World]]:
     """A world with a broker of its own, to be killed."""
-    with LocalBroker() as broker:
-        admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
-        admin.create_topics({"in": {"num_partitions": PARTITIONS, "replication_factor": 1}}, wait_for_metadata=True)
+    yield from _alone(LocalBroker(), World("", "in", tmp_path, request.param, session=10.0))
+
+
+@pytest.fixture(params=CLIENTS)
+def patient(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[LocalBroker, World]]:
+    """A world whose broker keeps a place in the group long enough for a slow restart, with KIP-848, too."""
+    broker = LocalBroker(properties={"group.consumer.session.timeout.ms": "45000"})
+    yield from _alone(broker, World("", "in", tmp_path, request.param, session=45.0))
+
+
+def _alone(broker: LocalBroker, world: World) -> Iterator[tuple[LocalBroker, World]]:
+    with broker:
+        world.servers = broker.bootstrap_servers
+        admin = KafkaAdminClient(bootstrap_servers=world.servers)
+        admin.create_topics(
+            {world.input: {"num_partitions": PARTITIONS, "replication_factor": 1}}, wait_for_metadata=True
+        )
         admin.close()
-        yield broker, World(broker.bootstrap_servers, "in", tmp_path, request.param, session=10.0)
+        yield broker, world

@@ -112,6 +112,12 @@ def live(service: Service) -> set[int]:
     return here
 
 
+def fenced(service: Service) -> list[str]:
+    """Why a service lost transactions, where another producer took its slot; a group that moved on is no such reason."""
+    reasons = [line["reason"] for line in service.said("transaction_lost")]
+    return [reason for reason in reasons if "fenced" in reason.lower()]
+
+
 def shared(world: World, *services: Service, timeout: float = 90.0) -> None:
     """Wait until every partition is live, and each of these services has some."""
 
@@ -120,6 +126,17 @@ def shared(world: World, *services: Service, timeout: float = 90.0) -> None:
         return all(parts) and sorted(p for part in parts for p in part) == list(range(PARTITIONS))
 
     until(world, f"{len(services)} instances share all partitions", settled, timeout)
+
+
+def predicted(world: World, watch: Watch, events: int) -> None:
+    """Wait until a reader has seen so many outputs."""
+    until(world, f"{events} events are predicted", lambda: watch.seen >= events, 120)
+
+
+def progress(world: World, watch: Watch, more: int = 400) -> None:
+    """Wait until a reader has seen so many more outputs."""
+    goal = watch.seen + more
+    until(world, "work goes on", lambda: watch.seen >= goal)
 
 
 def until(world: World, what: str, condition: Any, timeout: float = 90.0) -> None:
