@@ -5,6 +5,8 @@ sees the first prediction made after that: an offset at or above the topic's end
 
 restart   the only instance is started again at once, in the same slot
 takeover  two instances; one is killed for good, the other takes its partitions when the session (6 s) has run out
+
+A step is that of the first partition, "all" that of the last.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from localbroker.broker import LocalBroker
 
 PARTITIONS = 4
 SESSION = 6  # seconds
+STEPS = (("loaded", min), ("live", min), ("live", max))  # of the first partition, of the last
 
 
 class Scene:
@@ -58,8 +61,10 @@ def restart(scene: Scene, rate: int, warm: float) -> list[object]:
             until("new output in every partition", lambda: len(arrivals.first(ends)) == PARTITIONS)
             firsts = arrivals.first(ends)
             replayed = sum(line["replay"] for line in after.said("loaded"))
-            steps = [("serving", min), ("partitions_assigned", max), ("loaded", max), ("live", max)]
-            told = [pick(map(told_at, after.said(event))) - killed for event, pick in steps]
+            told = [
+                pick(told_at(line) for line in after.said(event)) - killed
+                for event, pick in (("serving", min), ("partitions_assigned", max), *STEPS)
+            ]
         finally:
             after.kill()
     return [after.started - killed, *told, min(firsts.values()) - killed, max(firsts.values()) - killed, replayed]
@@ -86,8 +91,8 @@ def takeover(scene: Scene, rate: int, warm: float) -> list[object]:
             news = services["b"].lines()[known:]
             replayed = sum(line["replay"] for line in news if line["event"] == "loaded")
             told = [
-                max(told_at(line) for line in news if line["event"] == event) - killed
-                for event in ("partitions_assigned", "loaded", "live")
+                pick(told_at(line) for line in news if line["event"] == event) - killed
+                for event, pick in (("partitions_assigned", max), *STEPS)
             ]
         finally:
             for service in services.values():
@@ -120,20 +125,8 @@ def main() -> None:
                     rows.append([client, rate, "restart", *restart(scene, rate, options.warm)])
             scene = Scene(folder, servers, client, options.streams, f"{client}-takeover")
             rows.append([client, options.rates[0], "takeover", *takeover(scene, options.rates[0], options.warm)])
-        columns = [
-            "client",
-            "events/s",
-            "how",
-            "start",
-            "serving",
-            "assigned",
-            "loaded",
-            "live",
-            "first",
-            "all",
-            "replay",
-        ]
-        show(columns, rows)
+        steps = ["start", "serving", "assigned", "loaded", "live", "all live", "output", "all output"]
+        show(["client", "events/s", "how", *steps, "replayed"], rows)
 
 
 if __name__ == "__main__":
