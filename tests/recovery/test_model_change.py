@@ -82,25 +82,24 @@ def test_two_models_in_one_group_predict_each_event_once_and_each_as_its_own_rep
     new = tmp_path / "new.onnx"
     random_model(new, hidden=8, scaling="stream", lags=(1, 2), seed=1)
     with world.watch() as watch:
-        with world.feed(pace=300) as feed:
-            with world.serve("a", *STRETCH) as old:
-                until(world, "the old model serves everything", lambda: live(old) == ALL)
-                progress(world, watch, 1200)  # longer than the stretch of the warm-up
-                with world.serve("b", *STRETCH, model=new) as first:
-                    shared(world, old, first)
-                    progress(world, watch)
-                    first.terminate()
-                    assert first.wait() == 0
-                until(world, "the old model has everything back", lambda: live(old) == ALL)
+        with world.feed(pace=300) as feed, world.serve("a", *STRETCH) as old:
+            until(world, "the old model serves everything", lambda: live(old) == ALL)
+            progress(world, watch, 1200)  # longer than the stretch of the warm-up
+            with world.serve("b", *STRETCH, model=new) as first:
+                shared(world, old, first)
                 progress(world, watch)
-                with world.serve("c", *STRETCH, model=new) as second:
-                    shared(world, old, second)
-                    old.terminate()
-                    assert old.wait() == 0
-                    until(world, "the new model serves everything", lambda: live(second) == ALL)
-                    progress(world, watch)
-                    second.terminate()
-                    assert second.wait() == 0
+                first.terminate()
+                assert first.wait() == 0
+            until(world, "the old model has everything back", lambda: live(old) == ALL)
+            progress(world, watch)
+            with world.serve("c", *STRETCH, model=new) as second:
+                shared(world, old, second)
+                old.terminate()
+                assert old.wait() == 0
+                until(world, "the new model serves everything", lambda: live(second) == ALL)
+                progress(world, watch)
+                second.terminate()
+                assert second.wait() == 0
         with world.serve("b", *STRETCH, model=new):
             predicted(world, watch, feed.sent)
     share = check(world, [world.model, new])

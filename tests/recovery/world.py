@@ -113,7 +113,7 @@ def live(service: Service) -> set[int]:
 
 
 def fenced(service: Service) -> list[str]:
-    """Why a service lost transactions, where another producer took its slot; a group that moved on is no such reason."""
+    """Why a service lost transactions to another producer in its slot; a group that moved on is no such reason."""
     reasons = [line["reason"] for line in service.said("transaction_lost")]
     return [reason for reason in reasons if "fenced" in reason.lower()]
 
