@@ -79,6 +79,13 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
                 "use a topic with cleanup.policy=delete"
             )
         _check_group(admin, settings)
+        # What is there is looked at before anything is made.
+        for option, name in (
+            ("--output-topic", kafka.output_topic),
+            ("--dead-letter-topic", settings.dead_letter_topic),
+        ):
+            if (there := admin.describe(name)) is not None:
+                _check_partitions(option, there, source)
         changelog = _changelog(admin, settings, source, changelog_name(settings.application_id, fingerprint))
         # Outputs carry the timestamps of their events, so they must be welcome wherever those were.
         times = {name: source.config[name] for name in TIMESTAMP_LIMITS if name in source.config}
@@ -107,12 +114,16 @@ def _co_partitioned(
     if topic is None:
         admin.create(name, source.partitions, config, settings.kafka.replication_factor)
         topic = admin.describe(name) or TopicInfo(name, source.partitions, 1, None, config)
+    _check_partitions(option, topic, source)
+    return topic
+
+
+def _check_partitions(option: str, topic: TopicInfo, source: TopicInfo) -> None:
     if topic.partitions != source.partitions:
         raise Refused(
-            f"{option} {name}: has {topic.partitions} partitions, the input topic has {source.partitions}; an event's "
-            "outcome goes to its own partition number, so give both the same number, or name another topic"
+            f"{option} {topic.name}: has {topic.partitions} partitions, the input topic has {source.partitions}; an "
+            "event's outcome goes to its own partition number, so give both the same number, or name another topic"
         )
-    return topic
 
 
 def _check_group(admin: Admin, settings: Settings) -> None:
