@@ -23,6 +23,7 @@ from stream.settings import Settings
 from stream.state.beginning import Names
 from stream.state.changelog import Rules
 from stream.state.checkpoint import Checkpoint
+from stream.state.fencing import Fencing
 from stream.state.files import StateDir
 from stream.state.keeper import Author, Keeper, machine
 from stream.state.places import Brokers
@@ -117,12 +118,13 @@ def assemble(
         snapshots = Snapshots(
             engine, keeper, storage.place, storage.spill, origin, questions, state.snapshot_interval, clock
         )
+    places = Brokers(source, changelog, link.offsets(kafka.output_topic))
     restorer = Restorer(
         engine,
         layout.changelog.name,
         link,
-        Brokers(source, changelog).locate,
-        access.identity.slot,
+        places,
+        Fencing(link.fence, places, access.identity.slot, questions, clock),
         questions,
         clock,
         snapshots.find if snapshots else lambda _: None,

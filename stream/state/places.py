@@ -17,15 +17,17 @@ class Place:
     begin: int  # of the input
     end: int  # of the input, its high watermark
     state_end: int  # of the changelog, its high watermark after `committed` was known
+    held: int | None = None  # the output's last stable offset, where an open transaction lies behind it
 
 
 class Brokers:
     """The questions of a restore, as calls that wait."""
 
-    def __init__(self, source: Offsets, state: Offsets) -> None:
-        """source: of the input topic; state: of the changelog."""
+    def __init__(self, source: Offsets, state: Offsets, output: Offsets) -> None:
+        """source: of the input topic; state: of the changelog; output: of the output topic."""
         self._source = source
         self._state = state
+        self._output = output
 
     def locate(self, numbers: Sequence[int]) -> dict[int, Place]:
         """Where these partitions stand. Those that cannot be told now are left out; where none can, Unavailable."""
@@ -47,6 +49,12 @@ class Brokers:
         known = list(committed)
         inputs = self._source.watermarks(known, 5.0)
         states = self._state.watermarks(known, 5.0)
+        held = self.held(known)
         for number in known:
-            found[number] = Place(committed[number], *inputs[number], states[number][1])
+            found[number] = Place(committed[number], *inputs[number], states[number][1], held.get(number))
         return found
+
+    def held(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Those of the partitions whose output ends in an open transaction -> the offset where it begins."""
+        stable, ends = self._output.ends(numbers, 5.0), self._output.watermarks(numbers, 5.0)
+        return {n: stable[n] for n in numbers if stable[n] < ends[n][1]}

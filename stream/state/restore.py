@@ -22,6 +22,7 @@ from stream.broker.port import Reader, Records
 from stream.errors import Unavailable
 from stream.state import changelog
 from stream.state.changelog import Marker
+from stream.state.fencing import Fencing
 from stream.state.places import Place
 from stream.state.questions import Answer, Questions
 from stream.state.snapshot import Snapshot, SnapshotDamaged
@@ -29,9 +30,7 @@ from stream.state.snapshot import Snapshot, SnapshotDamaged
 log = structlog.get_logger()
 
 SLICE = 2048  # records decoded at a time
-STABLE = 1.0  # seconds that open transactions may take; a predecessor that takes longer is taken for dead
 REPEAT = 0.2  # seconds between two askings
-FENCE_AGAIN = 10.0  # seconds until the same peer is fenced once more
 TELL = 5.0  # seconds between two lines about progress
 
 
@@ -60,14 +59,18 @@ class Halted:
     reason: str
 
 
+class Places(Protocol):
+    """Where partitions stand: questions that wait, for another thread."""
+
+    def locate(self, numbers: Sequence[int]) -> dict[int, Place]:
+        """See `places.Brokers`."""
+
+
 class Broker(Protocol):
     """What a restore needs of the handles to the broker."""
 
     def reader(self, topic: str) -> Reader:
         """Reads a topic beside the group."""
-
-    def fence(self, writer: str) -> None:
-        """Take a dead peer's transactional id from it."""
 
 
 class Restorer:
@@ -78,19 +81,18 @@ class Restorer:
         engine: Engine,
         topic: str,
         broker: Broker,
-        locate: Callable[[Sequence[int]], dict[int, Place]],
-        slot: str,
+        places: Places,
+        fencing: Fencing,
         questions: Questions,
         clock: Callable[[], float],
         snapshot: Callable[[int], Snapshot | None],
     ) -> None:
-        """topic: the changelog; locate: see `places.Brokers`; slot: this process's transactional.id; snapshot: that
-        of a partition, where there is one."""
+        """topic: the changelog; snapshot: that of a partition, where there is one."""
         self._engine = engine
         self._topic = topic
         self._broker = broker
-        self._locate = locate
-        self._slot = slot
+        self._places = places
+        self._fencing = fencing
         self._questions = questions
         self._clock = clock
         self._snapshot = snapshot
@@ -98,7 +100,6 @@ class Restorer:
         self._loads: dict[int, Load] = {}
         self._asked: Answer[dict[int, Place]] | None = None
         self._ask_at = 0.0
-        self._fenced: dict[str, float] = {}
 
     def connect(self) -> None:
         """Waits for the broker. Before the first `start`."""
@@ -125,6 +126,7 @@ class Restorer:
 
     def stop(self, number: int) -> None:
         """The partition goes away; what was loaded of it is the engine's to drop."""
+        self._fencing.forget(number)
         load = self._loads.pop(number, None)
         if load is not None:
             self._let_go(load)
@@ -153,6 +155,7 @@ class Restorer:
 
         room: makes room for so many more streams, or tells that there is none now.
         """
+        self._fencing.look()
         if not self._loads:
             return []
         done: list[Load | Halted] = []
@@ -176,6 +179,7 @@ class Restorer:
                     self._without_snapshot(load, reason)
                 else:
                     self.stop(load.number)
+                    self._fencing.suspect(load.number, load.marker.writer if load.marker else None, load.place.held)
                     done.append(load)
             else:
                 self._tell(load)
@@ -262,19 +266,11 @@ class Restorer:
             self._ask_at = now + REPEAT
         unknown = [load.number for load in self._loads.values() if load.place is None]
         if unknown and self._asked is None and now >= self._ask_at:
-            self._asked = self._questions.ask(lambda: self._locate(unknown))
+            self._asked = self._questions.ask(lambda: self._places.locate(unknown))
 
     def _unblock(self) -> None:
-        """A predecessor that died in a transaction holds its offsets and its rows back until that times out, unless
-        its transactional id, which the marker tells, is taken from it (KIP-98)."""
-        now = self._clock()
         for load in self._loads.values():
-            writer = load.marker.writer if load.marker else self._slot
-            waited = now - load.moved_at
-            if waited > STABLE and writer != self._slot and now - self._fenced.get(writer, -FENCE_AGAIN) >= FENCE_AGAIN:
-                self._fenced[writer] = now
-                log.warning("fencing_a_predecessor", writer=writer, partition=load.number)
-                self._questions.ask(lambda writer=writer: self._broker.fence(writer))  # type: ignore[misc]
+            self._fencing.waits(load.number, load.marker.writer if load.marker else None, load.moved_at)
 
 
 def _marker(snapshot: Snapshot) -> Marker | None:
