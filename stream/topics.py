@@ -79,14 +79,17 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
                 "use a topic with cleanup.policy=delete"
             )
         _check_group(admin, settings)
-        # What is there is looked at before anything is made.
+        # What is there is looked at before anything is made; the changelog first, because it knows the most.
+        state = changelog_name(settings.application_id, fingerprint)
+        if (there := admin.describe(state)) is not None:
+            _check_changelog(there, source)
         for option, name in (
             ("--output-topic", kafka.output_topic),
             ("--dead-letter-topic", settings.dead_letter_topic),
         ):
             if (there := admin.describe(name)) is not None:
                 _check_partitions(option, there, source)
-        changelog = _changelog(admin, settings, source, changelog_name(settings.application_id, fingerprint))
+        changelog = _changelog(admin, settings, source, state)
         # Outputs carry the timestamps of their events, so they must be welcome wherever those were.
         times = {name: source.config[name] for name in TIMESTAMP_LIMITS if name in source.config}
         output = _co_partitioned(admin, "--output-topic", kafka.output_topic, source, settings, times)
@@ -144,24 +147,29 @@ def _changelog(admin: Admin, settings: Settings, source: TopicInfo, name: str) -
         topic = admin.describe(name)
         if topic is None:
             raise Unavailable(f"changelog {name}: was created and is not there yet; start again")
+    _check_changelog(topic, source)
+    return topic
+
+
+def _check_changelog(topic: TopicInfo, source: TopicInfo) -> None:
+    name = f"changelog {topic.name}"
     if topic.partitions != source.partitions:
         raise Refused(
-            f"changelog {name}: has {topic.partitions} partitions, --input-topic {source.name} {source.partitions}; "
+            f"{name}: has {topic.partitions} partitions, --input-topic {source.name} {source.partitions}; "
             "if partitions were added to the input, its keys now go to other partitions, away from their streams' "
             "state: start anew under another --application-id, with a new --output-topic"
         )
     policy = topic.config.get("cleanup.policy", "")
     if policy != "compact":
         raise Refused(
-            f"changelog {name}: has cleanup.policy={policy}, which loses rows or never lets go of old ones; set it to "
+            f"{name}: has cleanup.policy={policy}, which loses rows or never lets go of old ones; set it to "
             "compact (kafka-configs --alter --add-config cleanup.policy=compact)"
         )
     if int(topic.config.get("delete.retention.ms", 0)) < 3600 * 1000:
         raise Refused(
-            f"changelog {name}: has delete.retention.ms={topic.config.get('delete.retention.ms')}; a restore that "
+            f"{name}: has delete.retention.ms={topic.config.get('delete.retention.ms')}; a restore that "
             "takes longer would miss tombstones: set it to 86400000"
         )
-    return topic
 
 
 class Describer:
