@@ -180,18 +180,36 @@ class Admin:
         clock = Clock(timeout or self._timeout)
 
         def ask() -> int:
-            try:
-                found = self._admin._manager.run(describe_consumer_group, self._admin, group)
-            except kafka_errors.IncompatibleBrokerVersion:  # brokers before KIP-848
+            found = self._consumer_group(group)
+            if found is None:
                 return self._classic_members(group)
-            if found["error_code"] == kafka_errors.GroupIdNotFoundError.errno:  # a classic one, or none
-                return self._classic_members(group)
-            if found["error_code"]:
-                raise kafka_errors.for_code(found["error_code"])(found["error_message"])
             # A static member that closes says so with the epoch -2, and may come back.
-            return sum(member["member_epoch"] >= 0 for member in found["members"])
+            return sum(member["member_epoch"] >= 0 for member in found)
 
         return int(self._ask_coordinator(doing, ask, clock))
+
+    def holds(self, group: str, instance: str, timeout: float | None = None) -> bool:
+        """Whether a static member of a KIP-848 group holds its place: it runs, or was killed and its session lasts. One
+        that has closed left its place to be taken."""
+        doing = f"describe group {group}"
+
+        def ask() -> bool:
+            found = self._consumer_group(group) or []
+            return any(member["instance_id"] == instance and member["member_epoch"] >= 0 for member in found)
+
+        return bool(self._ask_coordinator(doing, ask, Clock(timeout or self._timeout)))
+
+    def _consumer_group(self, group: str) -> list[dict[str, Any]] | None:
+        """The members of a KIP-848 group; None where it is a classic one, or there is none."""
+        try:
+            found = self._admin._manager.run(describe_consumer_group, self._admin, group)
+        except kafka_errors.IncompatibleBrokerVersion:  # brokers before KIP-848
+            return None
+        if found["error_code"] == kafka_errors.GroupIdNotFoundError.errno:
+            return None
+        if found["error_code"]:
+            raise kafka_errors.for_code(found["error_code"])(found["error_message"])
+        return list(found["members"])
 
     def _classic_members(self, group: str) -> int:
         found = self._admin.describe_groups([group])[group]
@@ -229,6 +247,20 @@ class Admin:
             raise
         except kafka_errors.KafkaError as error:
             raise fault(error, doing) from None
+
+
+def release_slot(identity: Identity, timeout: float = 5.0) -> None:
+    """Where this slot's place in a KIP-848 group is still held, let it go. Best effort, as `remove_member`.
+
+    KIP-848 refuses a static member while its predecessor's session lasts, even if that was killed; the classic protocol
+    lets the successor fence it, and so does this. One that has closed is left alone: its partitions wait for it.
+    """
+    try:
+        with closing(Admin(identity, timeout=timeout)) as admin:
+            if admin.holds(identity.group, identity.slot):
+                admin.remove_member(identity.group, identity.slot)
+    except StatecastError as error:
+        log.warning("whether %s holds its place in the group is not known: %s", identity.slot, error)
 
 
 def remove_member(identity: Identity, timeout: float = 5.0) -> None:

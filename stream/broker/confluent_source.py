@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.broker.admin import remove_member
+from stream.broker.admin import release_slot, remove_member
 from stream.broker.deadline import abandon
 from stream.broker.gone import gone
 from stream.broker.librdkafka import (
@@ -78,9 +78,7 @@ class ConfluentSource:
     def subscribe(self, listener: Listener) -> None:
         self._listener = listener
         if self._consumer_protocol:
-            # KIP-848 refuses a static member while its predecessor's session lasts, even if that was killed. The
-            # classic protocol lets the successor fence it; so does this.
-            remove_member(self._identity)
+            release_slot(self._identity)
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

@@ -4,8 +4,6 @@ import signal
 import time
 from contextlib import ExitStack
 
-import pytest
-
 from localbroker.broker import LocalBroker
 from tests.recovery.world import CHECKPOINTS, PARTITIONS, World, held, live, predicted, progress, shared, until
 from tests.service import Service
@@ -46,13 +44,8 @@ def test_instances_that_join_leave_and_die_share_the_work_and_what_stays_goes_on
     world.check(events=feed.sent)
 
 
-def test_a_rolling_restart_within_the_session_moves_no_partition(
-    patient: tuple[LocalBroker, World], request: pytest.FixtureRequest
-) -> None:
+def test_a_rolling_restart_within_the_session_moves_no_partition(patient: tuple[LocalBroker, World]) -> None:
     _, world = patient
-    if world.client == "confluent":
-        reason = "with KIP-848 a restarted instance removes its own member from the group, which moves partitions"
-        request.applymarker(pytest.mark.xfail(reason=reason, raises=AssertionError))
     with world.watch() as watch, ExitStack() as stack:
         with world.feed() as feed:
             running = {name: stack.enter_context(world.serve(name, *CHECKPOINTS)) for name in "abc"}
