@@ -17,6 +17,7 @@ from stream.broker.clients import choose
 from stream.broker.port import Identity
 from stream.http.health import Address, serving
 from stream.settings import Settings
+from stream.state.files import check_usable
 from stream.topics import prepare
 
 log = structlog.get_logger()
@@ -31,6 +32,8 @@ def serve(settings: Settings) -> None:
     identity = Identity(
         settings.kafka.bootstrap_servers, settings.application_id, settings.slot, settings.kafka.properties
     )
+    if settings.state.state_dir is not None:
+        check_usable(settings.state.state_dir)  # before any topic is made
     layout = prepare(settings, identity, model.fingerprint)
     metrics.MODEL_INFO.labels(model.fingerprint[:8], settings.model.provider).set(1)
     log.info(

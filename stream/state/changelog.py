@@ -99,6 +99,9 @@ def read(keys: Sequence[bytes | None], values: Sequence[bytes | None], width: in
     gone: list[bytes] = []
     if None in values:
         last = {key: i for i, key in enumerate(keys)}
+        for i, key in enumerate(keys):
+            if values[i] is None and (not key or key[:1] not in (ROW, MARKER)):
+                raise Foreign(i, f"a tombstone with the key {key!r}, which no version of statecast writes")
         gone = [key[1:] for key, i in last.items() if key is not None and key != MARKER and values[i] is None]
         # What comes before a tombstone of its stream is no more.
         index = [i for i in index if values[i] is not None and values[last[keys[i]]] is not None]

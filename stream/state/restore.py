@@ -18,8 +18,9 @@ import structlog
 from engine.rows import Rows
 from engine.step import Engine
 from stream import metrics
+from stream.broker.gone import Gone
 from stream.broker.port import Reader, Records
-from stream.errors import Unavailable
+from stream.errors import EnvironmentFault, Unavailable
 from stream.state import changelog
 from stream.state.changelog import Marker
 from stream.state.fencing import Fencing
@@ -164,7 +165,13 @@ class Restorer:
         for load in list(self._loads.values()):
             self._take_chunks(load, room, until)
         while room(self._slice) and time.perf_counter() < until:
-            batches = self._reader.poll(self._slice, 0.0)
+            try:
+                batches = self._reader.poll(self._slice, 0.0)
+            except Gone as gone:
+                raise EnvironmentFault(
+                    f"changelog {self._topic}: records that a restore needs were deleted from it, so rows are missing; "
+                    f"use another --application-id to start anew ({gone})"
+                ) from None
             if not batches:
                 break
             for batch in batches:
