@@ -112,10 +112,7 @@ class Worker:
             while not self._stopping() and not self._ended():
                 self._turn()
             self._ending = True
-            self._attempt(self._commit)
-            self._write_all()
-            if self._snapshots is not None:
-                self._snapshots.last(list(self._group.partitions.values()))
+            self._finish()
             stopped = True
             self._sum_up()
         finally:
@@ -237,7 +234,8 @@ class Worker:
         now = self._clock()
         if any(p.phase in (Phase.ORIGIN, Phase.SETTLING) for p in self._group.partitions.values()):
             return True
-        if not self._group.moved and not self._ceiling.wanted and not self._keeper.due(now):
+        wanting = self._snapshots is not None and self._snapshots.wanting
+        if not self._group.moved and not self._ceiling.wanted and not self._keeper.due(now) and not wanting:
             self._kept_at = now
             return False
         return (
@@ -248,15 +246,15 @@ class Worker:
 
     def _commit(self) -> None:
         began = self._clock()
-        standing = [
-            p for p in self._group.committing() if p.moved or p.phase is not Phase.LIVE or self._keeper.standing(p)
-        ]
+        standing = [p for p in self._group.committing() if self._stands(p)]
         everything = self._ceiling.wanted > 0 or self._ending
         entries = self._keeper.entries(standing, self._group.partitions.values(), began, all=everything)
         if standing:
             positions = {p.number: p.position for p in standing}
             self._keeper.took(self._link.delivery.commit(positions, entries, self._link.source))
             self._mending.succeeded()
+            if self._snapshots is not None:
+                self._snapshots.committed(positions)
             metrics.COMMIT.observe(self._clock() - began)
             metrics.TRANSACTIONS.labels("committed").inc()
             metrics.EVENTS.inc(self._uncommitted)
@@ -268,11 +266,29 @@ class Worker:
         self.keep()
         failpoint.reach("kept")
 
-    def _write_all(self) -> None:
-        """Before a stop: write the rows that the changelog lacks, so that a restart has nothing to step again."""
+    def _stands(self, partition: Partition) -> bool:
+        """Whether a commit has something to say of a partition."""
+        if partition.moved or partition.phase is not Phase.LIVE or self._keeper.standing(partition):
+            return True
+        return self._snapshots is not None and self._snapshots.wants(partition.number)
+
+    def _finish(self) -> None:
+        """Before a stop: commit what was done, and write the rows that the changelog lacks, so that a restart has
+        nothing to step again. A commit that fails now is not made good: whoever has the partitions next does."""
         deadline = self._clock() + LAST_ROWS
-        while self._keeper.dirty and self._group.in_phase(Phase.LIVE) and self._clock() < deadline:
-            self._attempt(self._commit)
+        if self._snapshots is not None:
+            self._snapshots.prepare_last(list(self._group.partitions.values()))
+        wanting = self._snapshots is not None and self._snapshots.wanting
+        try:
+            self._commit()
+            while (self._keeper.dirty or wanting) and self._group.in_phase(Phase.LIVE) and self._clock() < deadline:
+                self._commit()
+                wanting = False
+        except SinkFailed as error:
+            log.warning("last_commit_lost", reason=str(error), mend="nothing: its events are processed again")
+            return
+        if self._snapshots is not None:
+            self._snapshots.last()
 
     def keep(self) -> None:
         """What was done since the last commit stands."""

@@ -3,13 +3,15 @@
 Invariants
 1. A snapshot's changelog position is asked for before its first row is copied, so every row that is in the changelog
    below it is in the snapshot as it was then, or newer, or was evicted, and its tombstone comes after.
+   Only the partition's owner can know that: a snapshot gets its name only after a commit of this process that covered
+   the partition, and came after the asking, succeeded. One that has lost the partition unawares has stale rows.
 2. Rows are copied only while nothing is uncommitted.
 3. A stream is missed by no move between bank and disk: what rests on the disk is listed at the start, and what goes
    there meanwhile is added.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,6 +91,8 @@ class Snapshots:
         self._waiting: list[int] = []
         self._asked: Answer[dict[int, int]] | None = None
         self._taking: Taking | None = None
+        self._unproven: set[int] = set()  # partitions whose next commit proves that they are still this process's
+        self._last: dict[int, int] = {}  # partitions that a stop takes a snapshot of -> their changelogs' ends
 
     def find(self, number: int) -> Snapshot | None:
         """The partition's snapshot, where there is one that may be used; its chunks may still turn out damaged."""
@@ -112,6 +116,19 @@ class Snapshots:
             return None
         return snapshot
 
+    @property
+    def wanting(self) -> bool:
+        """Whether some commit is waited for."""
+        return bool(self._unproven)
+
+    def wants(self, number: int) -> bool:
+        """Whether a commit that covers the partition is waited for."""
+        return number in self._unproven
+
+    def committed(self, numbers: Iterable[int]) -> None:
+        """A commit that covered these partitions took place."""
+        self._unproven.difference_update(numbers)
+
     def turn(self, partitions: Sequence[Partition]) -> None:
         """Go on with what is under way, or begin what is due. Only while nothing is uncommitted."""
         if self._taking is not None:
@@ -130,21 +147,31 @@ class Snapshots:
     def drop(self, number: int) -> None:
         """A partition goes."""
         self._waiting = [n for n in self._waiting if n != number]
+        self._unproven.discard(number)
         if self._taking is not None and self._taking.number == number:
             self._taking.writer.abandon()
             self._taking = None
 
-    def last(self, partitions: Sequence[Partition]) -> None:
-        """Before a stop, when everything is committed: take one of every partition, and wait until they are written."""
+    def prepare_last(self, partitions: Sequence[Partition]) -> None:
+        """Before a stop, and before its last commit: that proves what `last` then writes."""
         if self._taking is not None:
             self._taking.writer.abandon()
             self._taking = None
         live = [p.number for p in partitions if p.phase is Phase.LIVE and p.number in self._keeper.markers]
+        try:
+            self._last = self._answer(lambda: self._origin.ends(live), time.monotonic() + LAST) if live else {}
+        except EnvironmentFault as error:
+            log.warning("snapshot_failed", reason=str(error))
+        self._unproven = set(self._last)
+
+    def last(self) -> None:
+        """Before a stop, when everything is committed: take one of every partition, and wait until they are written."""
         deadline = time.monotonic() + LAST
         try:
-            ends = self._answer(lambda: self._origin.ends(live), deadline) if live else {}
-            for number in live:
-                taking = self._start(number, ends[number])
+            for number, end in self._last.items():
+                if number in self._unproven:
+                    continue
+                taking = self._start(number, end)
                 while not taking.writer.done(wait=0.001):
                     if time.monotonic() > deadline:
                         taking.writer.abandon()
@@ -178,6 +205,7 @@ class Snapshots:
             self._waiting.pop(0)
             if end is not None and number in self._keeper.markers:
                 self._taking = self._start(number, end)
+                self._unproven.add(number)
 
     def _start(self, number: int, end: int) -> Taking:
         marker = changelog.marker_value(self._keeper.markers[number])
@@ -194,6 +222,7 @@ class Snapshots:
         except (SnapshotFailed, EnvironmentFault) as error:
             log.warning("snapshot_failed", partition=taking.number, reason=str(error))
             taking.writer.abandon()
+            self._unproven.discard(taking.number)
             self._taking = None
 
     def _copy(self, taking: Taking) -> None:
@@ -208,7 +237,7 @@ class Snapshots:
                 taking.pending.append(self._engine.rows(mine))
             elif (resting := next(taking.resting, None)) is not None:
                 taking.pending.append(resting)
-            else:
+            elif taking.number not in self._unproven:
                 taking.writer.finish()
                 taking.finished = True
         while taking.pending and taking.writer.add(taking.pending[0]):
