@@ -213,6 +213,7 @@ class Restorer:
             if position > load.place.state_end:
                 self._without_snapshot(load, f"the changelog ends at {load.place.state_end}, it was at {position}")
             else:
+                log.info("snapshot_loaded", partition=load.number, rows=load.rows, changelog=position)
                 self._read(load, position)
 
     def _contradiction(self, load: Load, place: Place) -> str:

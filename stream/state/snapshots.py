@@ -178,6 +178,7 @@ class Snapshots:
                         log.warning("snapshot_given_up", partition=number, reason=f"not written within {LAST:g} s")
                         return
                     self._copy(taking)
+                log.info("snapshot_taken", partition=number)
         except (SnapshotFailed, EnvironmentFault) as error:
             log.warning("snapshot_failed", reason=str(error))
 
