@@ -251,7 +251,16 @@ class Worker:
         entries = self._keeper.entries(standing, self._group.partitions.values(), began, all=everything)
         if standing:
             positions = {p.number: p.position for p in standing}
-            self._keeper.took(self._link.delivery.commit(positions, entries, self._link.source))
+            sending = self._link.delivery.commit(positions, entries, self._link.source)
+            self._keeper.took(sending)
+            log.debug(
+                "committed",
+                seconds=round(self._clock() - began, 4),
+                preparing=round(self._keeper.preparing, 4),
+                sending=round(sending, 4),
+                records=sum(len(e.keys) for e in entries.values()),
+                events=self._uncommitted,
+            )
             self._mending.succeeded()
             if self._snapshots is not None:
                 self._snapshots.committed(positions)

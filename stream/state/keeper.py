@@ -56,7 +56,7 @@ class Keeper:
         self._checkpoint = checkpoint
         self._author = author
         self._plan = Plan()
-        self._preparing = 0.0  # seconds that it took
+        self.preparing = 0.0  # seconds that it took
         self._prepared: dict[int, Marker] = {}
         self.markers: dict[int, Marker] = {}  # the last one committed here, per partition
 
@@ -120,12 +120,12 @@ class Keeper:
                 [*changelog.row_keys(rows.keys), *changelog.row_keys(gone), changelog.MARKER],
                 [*changelog.row_values(rows), *([None] * len(gone)), changelog.marker_value(marker)],
             )
-        self._preparing = time.perf_counter() - began
+        self.preparing = time.perf_counter() - began
         return found
 
     def took(self, seconds: float) -> None:
         """Handing over what was prepared took so long."""
-        self._checkpoint.took(self._plan.records, self._preparing + seconds)
+        self._checkpoint.took(self._plan.records, self.preparing + seconds)
 
     def kept(self, everything: Iterable[Partition], now: float) -> None:
         """What was prepared is committed."""
