@@ -64,6 +64,15 @@ class Delivery:
             self._begin()
         self._outlet.send(topic, partition, keys, values, timestamps, headers)
 
+    def write(self, state: Mapping[int, Entries]) -> float:
+        """Send rows into the transaction that the next `commit` ends. Returns the seconds that it took."""
+        self._begin()
+        began = time.perf_counter()
+        now = int(time.time() * 1000)
+        for partition, entries in state.items():
+            self._ledger.send(self._state_topic, partition, entries.keys, entries.values, [now] * len(entries.keys))
+        return time.perf_counter() - began
+
     def commit(self, positions: Mapping[int, int], state: Mapping[int, Entries], source: Source) -> float:
         """Make everything published so far, this state and these input positions durable and visible together.
 
@@ -77,12 +86,8 @@ class Delivery:
         # 2. The transaction, unless outputs have opened it.
         self._begin()
         failpoint.reach("begun")
-        # 3. Rows, tombstones and markers.
-        began = time.perf_counter()
-        now = int(time.time() * 1000)
-        for partition, entries in state.items():
-            self._ledger.send(self._state_topic, partition, entries.keys, entries.values, [now] * len(entries.keys))
-        took = time.perf_counter() - began
+        # 3. Tombstones and markers, and rows that were not written before.
+        took = self.write(state)
         failpoint.reach("state")
         # 4. Input offsets, with the group's metadata as it is now: a member that was expelled is refused (KIP-447).
         self._ledger.send_offsets(positions, source.group(), self._timeout)

@@ -72,7 +72,7 @@ class DeliverySection(Section):
     delivery: Literal["exactly_once", "at_least_once"] = option(
         "exactly_once", "outputs and offsets together, or outputs at once"
     )
-    commit_interval: float = option(0.1, "longest time between two commits", gt=0, le=60)
+    commit_interval: float = option(0.1, "longest time between two commits", gt=0, le=10)
     broker_timeout: float = option(300.0, "how long the broker may be away before the service gives up", gt=0)
     stop_timeout: float = option(30.0, "how long a stop may take before the process ends itself", gt=0)
     on_stop: Literal["stay", "leave"] = option(

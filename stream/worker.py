@@ -142,6 +142,7 @@ class Worker:
         if self._due() or self._ended():  # the end is reached once it is committed
             self._attempt(self._commit)
         self._admission.flow(self._link.source)
+        self._attempt(self._write_ahead)
         if self._snapshots is not None and not self._engine.bank.writes():
             self._snapshots.turn(list(self._group.partitions.values()))
 
@@ -248,7 +249,7 @@ class Worker:
         began = self._clock()
         standing = [p for p in self._group.committing() if self._stands(p)]
         everything = self._ceiling.wanted > 0 or self._ending
-        entries = self._keeper.entries(standing, self._group.partitions.values(), began, all=everything)
+        entries = self._keeper.entries(standing, self._group.partitions.values(), all=everything)
         if standing:
             positions = {p.number: p.position for p in standing}
             sending = self._link.delivery.commit(positions, entries, self._link.source)
@@ -274,6 +275,13 @@ class Worker:
                 metrics.EVENT_LATENCY.observe(max(0.0, time.time() - self._oldest / 1000))
         self.keep()
         failpoint.reach("kept")
+
+    def _write_ahead(self) -> None:
+        """Rows go into the next transaction at its beginning: they are on their way while events are stepped."""
+        rows = self._keeper.ahead(self._group.in_phase(Phase.LIVE), self._clock())
+        if rows:
+            seconds = self._link.delivery.write(rows)
+            self._keeper.wrote_ahead(sum(len(entries.keys) for entries in rows.values()), seconds)
 
     def _stands(self, partition: Partition) -> bool:
         """Whether a commit has something to say of a partition."""
@@ -325,7 +333,8 @@ class Worker:
     def _hear(self) -> bool:
         """Act on what the listener noted during the poll. Whether partitions went back to where they were before."""
         failure = self._group.take_failure()
-        if failure is None and any(p.moved for p in self._group.gone()):
+        gone = self._group.gone()
+        if failure is None and any(p.moved or self._keeper.in_transaction(p.number) for p in gone):
             failure = SinkFailed("partitions were lost before their events were committed")
         if failure is not None:
             if not isinstance(failure, SinkFailed):

@@ -3,15 +3,17 @@
 Invariants
 1. A row is dirty from the first event on that its record in the changelog lacks. It is in its partition's queue from
    the keep after that event until the keep of a commit that wrote it.
-2. What a commit writes is decided in `plan` and takes effect in `kept` alone: a plan whose commit did not take place
-   leaves no trace.
+2. Rows are handed to the open transaction early, by `ahead`, so that they are on their way while events are stepped
+   and the commit need not wait for them. This, and what `plan` adds, takes effect in `kept` alone: a commit that did
+   not take place leaves no trace (`put_back`). A row that is stepped in the transaction it was written ahead in counts
+   as dirty again.
 3. The replay offset of a partition lies at or below the first event that any of its rows in the changelog lacks.
 4. A stream leaves the bank for good only when its row is clean and no replay can meet an event of its past: its last
    offset lies below the replay offset of a marker that is committed. It is cold then by rule: reset, or past its time
    to live.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +25,7 @@ from stream.state.dirty import Dirty
 
 SHARE = 0.1  # of the loop's time that may go into rows that are not due yet
 EAGER = 0.2  # of the interval: rows that have been dirty for less are not written before they must be
-LONGEST = 0.025  # seconds that the rows of one commit may take
+LONGEST = 0.012  # seconds that the rows of one commit may take
 SWEEP = 32_768  # slots looked at in a commit for streams that are cold by rule
 
 
@@ -31,7 +33,8 @@ SWEEP = 32_768  # slots looked at in a commit for streams that are cold by rule
 class Part:
     """What a commit does to the rows of one partition."""
 
-    slots: Ints  # rows to write
+    slots: Ints  # rows to write with the commit
+    ahead: int  # rows that were written before it
     evicted: Ints  # streams to forget, a tombstone for each
     replay: int
     clock: int
@@ -60,6 +63,8 @@ class Checkpoint:
         self._queues: dict[int, Dirty] = {}
         self._replays: dict[int, int] = {}  # of the last committed marker
         self._dirty: Bools = np.zeros(engine.slots.capacity, np.bool_)
+        self._ahead: dict[int, Ints] = {}  # rows in the open transaction: the oldest of their queues
+        self._written: Bools = np.zeros(engine.slots.capacity, np.bool_)  # the same, by slot
         self._row_seconds = 2e-6  # what writing one row takes, as measured
         self._swept = 0
         self._planned_at = 0.0
@@ -72,7 +77,9 @@ class Checkpoint:
         """A partition goes. Before its slots are freed."""
         self._queues.pop(partition, None)
         self._replays.pop(partition, None)
-        self._dirty[self._engine.slots.of(partition)] = False
+        self._ahead.pop(partition, None)
+        slots = self._engine.slots.of(partition)
+        self._dirty[slots] = self._written[slots] = False
 
     def dirty(self, partition: int) -> int:
         """How many rows of a partition wait."""
@@ -96,13 +103,13 @@ class Checkpoint:
     def pressed(self, now: float) -> bool:
         """Whether more rows are due than one commit can write without a stall: commits must come faster."""
         most = LONGEST / self._row_seconds
-        return sum(q.due(now, self._interval, self._gap) for q in self._queues.values()) > most
+        due = sum(queue.due(now, self._interval, self._gap) for queue in self._queues.values())
+        return due > max(most, sum(map(len, self._ahead.values())))
 
     def plan(
         self,
         marks: Mapping[int, int],
         positions: Mapping[int, int],
-        now: float,
         ttls: Mapping[int, int | None],
         urgent: Collection[int],
     ) -> Plan:
@@ -114,35 +121,62 @@ class Checkpoint:
         """
         plan = Plan(fresh=self._newly_dirty())
         fresh_in = set(np.unique(self._engine.slots.partitions(plan.fresh)).tolist())
-        budget = int(SHARE * max(0.0, now - self._planned_at) / self._row_seconds)
         most = max(1, int(LONGEST / self._row_seconds))
-        self._planned_at = now
-        # Those that have waited longest first, or a partition could starve the others.
         for number in sorted(positions, key=self._oldest):
-            queue = self._queues[number]
-            eager = min(queue.older(now, self._interval * EAGER), budget)
-            wanted = len(queue) if number in urgent else max(eager, queue.due(now, self._interval, self._gap))
-            slots = queue.oldest(min(wanted, most))
+            queue, ahead = self._queues[number], len(self._ahead.get(number, ()))
+            wanted = len(queue) - ahead if number in urgent else 0
+            slots = queue.oldest(ahead + min(wanted, most))[ahead:]
             most -= len(slots)
-            budget -= len(slots)
-            head = queue.after(len(slots))
+            head = queue.after(ahead + len(slots))
             if head is not None:
                 replay, clock = head.since, head.clock
             elif number in fresh_in:
                 replay, clock = marks[number], self._engine.kept_clock(number)
             else:
                 replay, clock = positions[number], self._engine.clocks.get(number, 0)
-            plan.parts[number] = Part(slots, np.empty(0, np.int64), replay, clock)
+            plan.parts[number] = Part(slots, ahead, np.empty(0, np.int64), replay, clock)
         for number, evicted in self._cold(ttls, most).items():
             plan.parts[number].evicted = evicted
         return plan
 
+    def ahead(self, numbers: Iterable[int], now: float) -> dict[int, Ints]:
+        """Rows of these partitions to be written into the open transaction; none where that was done already."""
+        if self._ahead:
+            return {}
+        budget = int(SHARE * max(0.0, now - self._planned_at) / self._row_seconds)
+        most = max(1, int(LONGEST / self._row_seconds))
+        # Those that have waited longest first, or a partition could starve the others.
+        for number in sorted(numbers, key=self._oldest):
+            queue = self._queues[number]
+            eager = min(queue.older(now, self._interval * EAGER), max(budget, 0))
+            slots = queue.oldest(min(max(eager, queue.due(now, self._interval, self._gap)), most))
+            if len(slots):
+                self._ahead[number] = slots
+                self._written[slots] = True
+                most -= len(slots)
+                budget -= len(slots)
+        if self._ahead:
+            self._planned_at = now
+        return self._ahead
+
+    def put_back(self) -> None:
+        """What was written ahead is not in the changelog."""
+        for slots in self._ahead.values():
+            self._written[slots] = False
+        self._ahead = {}
+
+    def in_transaction(self, partition: int) -> bool:
+        """Whether rows of the partition are in the open transaction."""
+        return partition in self._ahead
+
     def kept(self, plan: Plan, marks: Mapping[int, int], now: float) -> None:
         """The plan's commit took place. Before `engine.keep`. marks: as for `plan`."""
         for number, part in plan.parts.items():
-            self._queues[number].take(len(part.slots))
-            self._dirty[part.slots] = False
+            self._dirty[self._queues[number].oldest(part.ahead + len(part.slots))] = False
+            self._queues[number].take(part.ahead + len(part.slots))
             self._replays[number] = part.replay
+        if plan.parts:
+            self.put_back()
         self._dirty[plan.fresh] = True
         where = self._engine.slots.partitions(plan.fresh)
         for number in np.unique(where).tolist():
@@ -164,7 +198,7 @@ class Checkpoint:
         return float("inf") if head is None else head.at
 
     def _newly_dirty(self) -> Ints:
-        touched = [slots[~self._dirty[slots]] for slots in self._engine.bank.writes()]
+        touched = [slots[~self._dirty[slots] | self._written[slots]] for slots in self._engine.bank.writes()]
         return np.unique(np.concatenate(touched)) if touched else np.empty(0, np.int64)
 
     def _cold(self, ttls: Mapping[int, int | None], most: int) -> dict[int, Ints]:

@@ -94,15 +94,14 @@ class Keeper:
         return self._checkpoint.dirty(partition.number) > 0
 
     def entries(
-        self, committing: Collection[Partition], everything: Iterable[Partition], now: float, *, all: bool = False
+        self, committing: Collection[Partition], everything: Iterable[Partition], *, all: bool = False
     ) -> dict[int, Entries]:
-        """What a commit of these partitions' positions writes to the changelog. now: seconds; all: as many of the rows
-        as can be, due or not."""
+        """What a commit of these partitions' positions writes to the changelog. all: as many of the rows as can be, due
+        or not."""
         rules = self._author.rules
         self._plan = self._checkpoint.plan(
             marks={p.number: p.mark for p in everything},
             positions={p.number: p.position for p in committing},
-            now=now,
             ttls={p.number: p.rules.state_ttl for p in committing if p.phase is Phase.LIVE},
             urgent={p.number for p in committing if all or (p.phase is Phase.SETTLING and p.rules != rules)},
         )
@@ -123,6 +122,24 @@ class Keeper:
         self.preparing = time.perf_counter() - began
         return found
 
+    def ahead(self, live: Iterable[Partition], now: float) -> dict[int, Entries]:
+        """Rows to be written into the open transaction now, so that its commit need not wait for them."""
+        began = time.perf_counter()
+        found = {}
+        for number, slots in self._checkpoint.ahead([p.number for p in live], now).items():
+            rows = self._engine.rows(slots)
+            found[number] = Entries([*changelog.row_keys(rows.keys)], [*changelog.row_values(rows)])
+        self.preparing = time.perf_counter() - began
+        return found
+
+    def wrote_ahead(self, rows: int, seconds: float) -> None:
+        """Handing over so many rows took so long."""
+        self._checkpoint.took(rows, self.preparing + seconds)
+
+    def in_transaction(self, number: int) -> bool:
+        """Whether rows of the partition are in the open transaction."""
+        return self._checkpoint.in_transaction(number)
+
     def took(self, seconds: float) -> None:
         """Handing over what was prepared took so long."""
         self._checkpoint.took(self._plan.records, self.preparing + seconds)
@@ -138,6 +155,7 @@ class Keeper:
     def put_back(self) -> None:
         """What was prepared is not committed, nor what was stepped since the last commit."""
         self._engine.put_back()
+        self._checkpoint.put_back()
         self._plan, self._prepared = Plan(), {}
 
     def settled(self, partition: Partition) -> bool:
