@@ -97,8 +97,9 @@ class Checkpoint:
         return sum(map(len, self._queues.values()))
 
     def waiting(self, now: float) -> bool:
-        """Whether rows have to be written although no event came."""
-        return any(queue.older(now, self._interval * EAGER) for queue in self._queues.values())
+        """Whether there is something to commit although no event came: rows that wait, or are in the open transaction,
+        which the broker would abort after a while."""
+        return bool(self._ahead) or any(queue.older(now, self._interval * EAGER) for queue in self._queues.values())
 
     def pressed(self, now: float) -> bool:
         """Whether more rows are due than one commit can write without a stall: commits must come faster."""

@@ -71,7 +71,7 @@ class Dirty:
             before += len(chunk.slots)
             left = max(chunk.at + interval - now, gap)
             most = max(most, before * gap / left)
-        return min(self._rows, int(np.ceil(most)))
+        return min(self._rows, int(most))
 
     def older(self, now: float, age: float) -> int:
         """How many rows have been dirty for at least age seconds."""
