@@ -19,7 +19,7 @@ from stream import failpoint, metrics
 from stream.admission import Admission
 from stream.broker.port import Records
 from stream.ceiling import Ceiling
-from stream.errors import EnvironmentFault, SinkFailed, SlotTaken
+from stream.errors import EnvironmentFault, SinkFailed, SlotTaken, Unavailable
 from stream.group import Group
 from stream.link import Link
 from stream.mending import Mending
@@ -115,6 +115,10 @@ class Worker:
             self._finish()
             stopped = True
             self._sum_up()
+        except Unavailable as error:
+            if not self._stopping():
+                raise
+            log.warning("stopped_without_the_broker", reason=str(error))
         finally:
             self._group.may_commit = False
             self._link.leave(for_good=self._plan.leave and stopped)
