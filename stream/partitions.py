@@ -46,6 +46,11 @@ class Partition:
         return self.position != self.mark
 
     @property
+    def place(self) -> int:
+        """The input offset that a commit states: while restoring, the one that is committed already."""
+        return max(self.position, self.until)
+
+    @property
     def uncommitted(self) -> bool:
         """Whether a commit would move the committed offset: what was only restored lies below it already."""
         return self.position > max(self.mark, self.until)

@@ -252,10 +252,12 @@ class Worker:
     def _commit(self) -> None:
         began = self._clock()
         standing = [p for p in self._group.committing() if self._stands(p)]
+        if self._ceiling.wanted:  # rows of a restore must be written, too, or they could not make room
+            standing += self._group.in_phase(Phase.RESTORING)
         everything = self._ceiling.wanted > 0 or self._ending
         entries = self._keeper.entries(standing, self._group.partitions.values(), all=everything)
         if standing:
-            positions = {p.number: p.position for p in standing}
+            positions = {p.number: p.place for p in standing}
             sending = self._link.delivery.commit(positions, entries, self._link.source)
             self._keeper.took(sending)
             log.debug(

@@ -37,7 +37,7 @@ class Author:
         return Marker(
             replay=replay,
             clock=clock,
-            position=partition.position,
+            position=partition.place,
             origin=partition.origin,
             lineage=partition.lineage,
             input_topic_id=self.input_topic_id,
