@@ -65,7 +65,7 @@ class Mending:
         log.warning("transaction_lost", reason=str(error))
         metrics.TRANSACTIONS.labels("lost").inc()
         self._group.may_commit = False
-        self._link.source.pause(list(self._group.partitions))
+        self._link.source.pause([p.number for p in self._group.present()])
         self._link.delivery.close()
         self._wait(error)
         if isinstance(error, SinkFenced):

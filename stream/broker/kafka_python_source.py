@@ -155,14 +155,20 @@ class KafkaPythonSource:
     def _tp(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
 
+    def _here(self, partitions: Sequence[int]) -> list[Any]:
+        # The library knows of no partition that has just gone; the listener tells of it.
+        assigned = self._consumer.assignment()
+        return [tp for tp in map(self._tp, partitions) if tp in assigned]
+
     def pause(self, partitions: Sequence[int]) -> None:
-        self._consumer.pause(*map(self._tp, partitions))
+        self._consumer.pause(*self._here(partitions))
 
     def resume(self, partitions: Sequence[int]) -> None:
-        self._consumer.resume(*map(self._tp, partitions))
+        self._consumer.resume(*self._here(partitions))
 
     def seek(self, partition: int, offset: int) -> None:
-        self._consumer.seek(self._tp(partition), offset)
+        if self._here([partition]):
+            self._consumer.seek(self._tp(partition), offset)
 
     def position(self, partition: int) -> int | None:
         return guards.position(self._consumer, self._tp(partition))
