@@ -133,7 +133,7 @@ class ConfluentSink:
                     except BufferError:
                         self._when_there_is_room(topic, value, key, partition, timestamp=timestamp or 1, headers=head)
         except KafkaException as raised:
-            raise self._ended(raised.args[0], f"send to topic {topic}") from None
+            raise self._ended(error_of(self._producer, raised), f"send to topic {topic}") from None
         self._serve(0)
 
     def _see(self, topic: str, partition: int) -> None:

@@ -130,14 +130,14 @@ def error_of(producer: Any, raised: BaseException) -> KafkaError:
     # A fatal error is set as the exception of a call before that call's callbacks run. Python then finds that a
     # callback returned a result nevertheless, or the exception gone, and raises SystemError.
     known = raised if isinstance(raised, KafkaException) else raised.__cause__
-    if isinstance(known, KafkaException):
-        return known.args[0]  # type: ignore[no-any-return]
-    try:
-        producer.begin_transaction()  # the producer is given up anyway; this tells its fatal error
-    except (KafkaException, SystemError) as asked:
-        if isinstance(asked, KafkaException) and asked.args[0].fatal():
-            return asked.args[0]  # type: ignore[no-any-return]
-    return KafkaError(KafkaError._FAIL, str(raised))
+    error = known.args[0] if isinstance(known, KafkaException) else KafkaError(KafkaError._FAIL, str(raised))
+    if error.code() in (KafkaError._FATAL, KafkaError._FAIL):  # "there was a fatal error", not which
+        try:
+            producer.begin_transaction()  # the producer is given up anyway; this tells
+        except (KafkaException, SystemError) as asked:
+            if isinstance(asked, KafkaException) and asked.args[0].fatal():
+                return asked.args[0]  # type: ignore[no-any-return]
+    return error
 
 
 def reach(handle: Any, watch: Watch, servers: str, timeout: float) -> None:

@@ -181,7 +181,7 @@ def test_offsets_of_a_failed_transaction_do_not_leak_into_the_next(world: World,
     assert world.offsets(topic).committed([0, 1], DEADLINE) == {0: 5, 1: None}
 
 
-@pytest.mark.parametrize("step", ["send", "send_offsets", "commit", "abort", "begin"])
+@pytest.mark.parametrize("step", ["send", "send later", "send_offsets", "commit", "abort", "begin"])
 def test_a_fenced_predecessor_is_told_and_nothing_of_it_is_visible(
     world: World, make_topic: MakeTopic, step: str
 ) -> None:
@@ -204,6 +204,10 @@ def test_a_fenced_predecessor_is_told_and_nothing_of_it_is_visible(
         elif step == "send":
             send(predecessor, out, b"fenced too")
             predecessor.flush(DEADLINE)
+        elif step == "send later":  # the library knows before it is asked
+            send(predecessor, out, b"fenced too")
+            time.sleep(1)
+            send(predecessor, out, b"and more")
         elif step == "send_offsets":
             predecessor.send_offsets({0: 1}, member.source.group(), DEADLINE)
         elif step == "abort":
