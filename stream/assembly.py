@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from engine.model import Model
 from engine.step import Engine
 from stream.admission import Admission, Beginnings
-from stream.broker.admin import TopicInfo
 from stream.broker.port import Client, Identity
 from stream.ceiling import Ceiling
 from stream.codec import Codec
@@ -30,8 +29,8 @@ from stream.state.places import Brokers
 from stream.state.questions import Questions
 from stream.state.restore import Restorer
 from stream.state.snapshots import Origin, Snapshots
-from stream.topics import Describer, Layout
-from stream.watch import Watch
+from stream.topics import AdminLooks, Layout
+from stream.watch import Looks, Watch
 from stream.worker import Plan, Rooms, Worker
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def worker_of(
             session_timeout=settings.kafka.session_timeout,
             broker_timeout=settings.delivery.broker_timeout,
         )
-        yield assemble(settings, access, layout, engine, storage, Describer(identity), stopping)
+        yield assemble(settings, access, layout, engine, storage, AdminLooks(identity), stopping)
 
 
 def assemble(
@@ -89,7 +88,7 @@ def assemble(
     layout: Layout,
     engine: Engine,
     storage: Storage | None,
-    describe: Callable[[str], TopicInfo | None],
+    looks: Looks,
     stopping: Callable[[], bool],
     clock: Callable[[], float] = time.monotonic,
     questions: Questions | None = None,
@@ -160,7 +159,7 @@ def assemble(
             snapshots.moved if snapshots else lambda _, __: None,
             clock,
         ),
-        watch=Watch(layout.watched, describe, watching, clock),
+        watch=Watch(layout.input, layout.changelog, looks, watching, clock),
         snapshots=snapshots,
     )
     plan = Plan(

@@ -1,13 +1,17 @@
 """The topics a service stands on: checked before the first poll, created where that is its business."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from stream.broker.admin import Admin, TopicInfo
 from stream.broker.port import BATCH_BYTES, Identity
 from stream.deadletters import ROOM
 from stream.errors import BrokerFault, Refused, Unavailable, UsageError
 from stream.settings import Settings
+
+T = TypeVar("T")
 
 KAFKA_MAX_MESSAGE = 1_048_588  # bytes; the broker's default of max.message.bytes
 TIMESTAMP_LIMITS = ("message.timestamp.before.max.ms", "message.timestamp.after.max.ms")  # since Kafka 3.6
@@ -39,11 +43,6 @@ class Layout:
     @property
     def partitions(self) -> int:
         return self.input.partitions
-
-    @property
-    def watched(self) -> dict[str, TopicInfo]:
-        """Topics that must stay as they are, by what messages call them."""
-        return {"--input-topic": self.input, "changelog": self.changelog}
 
     @property
     def tombstones(self) -> float:
@@ -172,19 +171,26 @@ def _check_changelog(topic: TopicInfo, source: TopicInfo) -> None:
         )
 
 
-class Describer:
-    """Looks at topics again and again. Waits for the broker: for another thread than the loop's."""
+class AdminLooks:
+    """Looks at topics and at the group, again and again. Waits for the broker: for another thread than the loop's."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
         self._admin: Admin | None = None
 
-    def __call__(self, topic: str) -> TopicInfo | None:
-        """The topic as it is now. Raises BrokerFault."""
+    def topic(self, name: str) -> TopicInfo | None:
+        """The topic as it is now; None where it is not there. Raises BrokerFault."""
+        return self._ask(lambda admin: admin.describe(name))
+
+    def unowned(self, topic: str, partitions: int) -> set[int]:
+        """Partitions that no member of the group has, though it is at rest. Raises BrokerFault."""
+        return self._ask(lambda admin: admin.unowned(self._identity.group, topic, partitions))
+
+    def _ask(self, call: Callable[[Admin], T]) -> T:
         try:
             if self._admin is None:
                 self._admin = Admin(self._identity)
-            return self._admin.describe(topic)
+            return call(self._admin)
         except BrokerFault:
             if self._admin is not None:
                 self._admin.close()

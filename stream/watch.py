@@ -1,47 +1,75 @@
-"""Topics that change under a running service: deleted, made anew, given more partitions. Asked on another thread."""
+"""What changes under a running service: topics that are deleted, made anew or given more partitions, and partitions
+that nobody owns. Asked on another thread."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 from stream.broker.admin import TopicInfo
-from stream.errors import BrokerFault, EnvironmentFault, Unavailable
+from stream.errors import BrokerFault, EnvironmentFault
 from stream.state.questions import Answer, Questions
 
-EVERY = 10.0  # seconds
+FIRST = 2.0  # seconds after the start: a restart is what leaves partitions without an owner
+EVERY = 5.0  # seconds; a look costs the brokers four small requests
+
+
+class Looks(Protocol):
+    """Asks the brokers, and waits. Raises BrokerFault."""
+
+    def topic(self, name: str) -> TopicInfo | None:
+        """The topic as it is now; None where it is not there."""
+
+    def unowned(self, topic: str, partitions: int) -> set[int]:
+        """Partitions that no member of the group has, though it is at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    topics: Mapping[str, TopicInfo | None]  # by option
+    unowned: set[int]
 
 
 class Watch:
-    """The topics as they were at the start."""
+    """The topics as they were at the start, and the group that shares the input."""
 
     def __init__(
         self,
-        topics: Mapping[str, TopicInfo],
-        describe: Callable[[str], TopicInfo | None],
+        source: TopicInfo,
+        changelog: TopicInfo,
+        looks: Looks,
         questions: Questions,
         clock: Callable[[], float],
     ) -> None:
-        """topics: option -> what stands there; describe: asks the brokers, and waits."""
-        self._topics = topics
-        self._describe = describe
+        self._source = source
+        self._topics = {"--input-topic": source, "changelog": changelog}  # by what messages call them
+        self._looks = looks
         self._questions = questions
         self._clock = clock
-        self._next = clock() + EVERY
-        self._asked: Answer[dict[str, TopicInfo | None]] | None = None
+        self._next = clock() + FIRST
+        self._asked: Answer[_Found] | None = None
 
-    def turn(self) -> None:
-        """Look from time to time. Raises EnvironmentFault where a topic is not what it was."""
+    def turn(self) -> set[int]:
+        """Look from time to time. Partitions that were just found without an owner, mostly none. Raises
+        EnvironmentFault where a topic is not what it was."""
         if self._asked is not None and self._asked.there:
             asked, self._asked = self._asked, None
             self._next = self._clock() + EVERY
             try:
                 found = asked.get()
-            except (Unavailable, BrokerFault):
-                return  # whoever needs the broker says so
-            for option, topic in found.items():
+            except BrokerFault:
+                return set()  # whoever needs the broker says so
+            for option, topic in found.topics.items():
                 check(option, self._topics[option], topic)
-        elif self._asked is None and self._clock() >= self._next:
-            self._asked = self._questions.ask(
-                lambda: {option: self._describe(topic.name) for option, topic in self._topics.items()}
-            )
+            return found.unowned
+        if self._asked is None and self._clock() >= self._next:
+            self._asked = self._questions.ask(self._look)
+        return set()
+
+    def _look(self) -> _Found:
+        return _Found(
+            {option: self._looks.topic(topic.name) for option, topic in self._topics.items()},
+            self._looks.unowned(self._source.name, self._source.partitions),
+        )
 
 
 def check(option: str, before: TopicInfo, now: TopicInfo | None) -> None:

@@ -128,7 +128,9 @@ class Worker:
 
     def _turn(self) -> None:
         self._turned_at = self._clock()
-        self._watch.turn()
+        if unowned := self._watch.turn():
+            log.warning("partitions_without_an_owner", partitions=sorted(unowned))
+            self._link.source.join_again()
         if self._ceiling.wanted and self._ceiling.relieved():
             self._admission.again()
         self._admission.turn(self._link.source, self._ceiling.room)

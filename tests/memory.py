@@ -149,6 +149,9 @@ class Source(Fetcher):
         self.listener = listener
         self.todo: list[tuple[str, list[int]]] = [("assigned", list(range(self.memory.partitions)))]
 
+    def join_again(self) -> None:
+        pass
+
     def rebalance(self, what: str, partitions: list[int]) -> None:
         self.todo.append((what, partitions))
 

@@ -188,6 +188,24 @@ class Admin:
 
         return int(self._ask_coordinator(doing, ask, clock))
 
+    def unowned(self, group: str, topic: str, partitions: int, timeout: float | None = None) -> set[int]:
+        """Partitions that no member of a classic group has, though no rebalance is under way. Under KIP-848 the brokers
+        themselves give every partition to somebody."""
+        doing = f"describe group {group}"
+
+        def ask() -> set[int]:
+            if self._consumer_group(group) is not None:
+                return set()
+            found = self._admin.describe_groups([group])[group]
+            if found["error"] or found["group_state"] != "Stable":
+                return set()
+            owned = [
+                of_one for member in found["members"] for of_one in member["member_assignment"]["assigned_partitions"]
+            ]
+            return set(range(partitions)) - {p for of in owned if of["topic"] == topic for p in of["partitions"]}
+
+        return set(self._ask_coordinator(doing, ask, Clock(timeout or self._timeout)))
+
     def holds(self, group: str, instance: str, timeout: float | None = None) -> bool:
         """Whether a static member of a KIP-848 group holds its place: it runs, or was killed and its session lasts. One
         that has closed left its place to be taken."""

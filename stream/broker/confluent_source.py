@@ -79,6 +79,9 @@ class ConfluentSource:
         self._listener = listener
         if self._consumer_protocol:
             release_slot(self._identity)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -222,6 +225,11 @@ class ConfluentSource:
     def position(self, partition: int) -> int | None:
         (found,) = self._consumer.position([TopicPartition(self._topic, partition)])
         return found.offset if found.offset >= 0 else None
+
+    def join_again(self) -> None:
+        if not self._consumer_protocol:
+            self._consumer.unsubscribe()  # librdkafka has no gentler way
+            self._subscribe()
 
     def group(self) -> object:
         return GroupOf(self._topic, self._consumer.consumer_group_metadata())

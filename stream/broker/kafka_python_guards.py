@@ -43,6 +43,11 @@ def keep_finished_join(consumer: Any) -> None:
         coordinator._join_task = _Kept(task.value)
 
 
+def join_again(consumer: Any) -> None:
+    """Ask for a rebalance: the library has no call for it. What stays here goes on being consumed."""
+    consumer._coordinator.request_rejoin()
+
+
 def is_fenced(consumer: Any) -> bool:
     """Whether another process has taken this static member's place.
 

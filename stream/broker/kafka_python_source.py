@@ -173,6 +173,9 @@ class KafkaPythonSource:
     def position(self, partition: int) -> int | None:
         return guards.position(self._consumer, self._tp(partition))
 
+    def join_again(self) -> None:
+        guards.join_again(self._consumer)
+
     def group(self) -> object:
         return GroupOf(self._topic, self._consumer.group_metadata())
 

@@ -85,6 +85,10 @@ class Source(Protocol):
     def position(self, partition: int) -> int | None:
         """The offset after the last record delivered, past control records and gaps; None while unknown."""
 
+    def join_again(self) -> None:
+        """Have the group share out its partitions anew. For the classic protocol: where a static member ends between
+        the two rounds of a cooperative rebalance, and its slot is taken again, nobody asks for the second."""
+
     def group(self) -> object:
         """The live group metadata, for `Sink.send_offsets` (KIP-447). Taken at commit time, never kept."""
 

@@ -131,6 +131,35 @@ def test_who_is_thrown_out_hears_of_a_loss_and_joins_again(group_world: World, m
     wait_until("it joined again", lambda: len(member.assigned_now) == 2, member.poll)
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+def test_who_ends_between_the_rounds_of_a_rebalance_leaves_partitions_that_a_second_one_gives_away(
+    kafka: Broker, make_topic: MakeTopic, client: str
+) -> None:
+    topic = make_topic(4)
+    first = World(choose("kafka-python"), kafka.bootstrap_servers)
+    world = World(choose(client), kafka.bootstrap_servers, "classic")
+    world.group = first.group
+    try:
+        a, b = first.joined(topic, 4, "a"), world.member(topic, "b")
+        wait_until("the first round takes some from a", lambda: heard(a, "revoked"), a.poll, b.poll)
+        moving = set(heard(a, "revoked"))
+        a.source.close(leave=False)
+        again = world.member(topic, "a")
+        wait_until(
+            "its successor has the others", lambda: len(again.assigned_now) == 4 - len(moving), again.poll, b.poll
+        )
+        with closing(Admin(world.identity())) as admin:
+            found = lambda: admin.unowned(world.group, topic, 4)  # noqa: E731
+            assert found() == moving, "nobody asks for the second round"
+            for member in (again, b):
+                member.source.join_again()
+            wait_until("all are shared", lambda: len(again.assigned_now | b.assigned_now) == 4, again.poll, b.poll)
+            wait_until("none is without an owner", lambda: not found(), again.poll, b.poll)
+    finally:
+        first.close()
+        world.close()
+
+
 def test_the_members_of_a_group_may_use_different_clients(kafka: Broker, make_topic: MakeTopic) -> None:
     servers = kafka.bootstrap_servers
     topic = make_topic(4)

@@ -63,6 +63,19 @@ class AtOnce:
 
 
 @dataclass
+class Quiet:
+    """Topics and a group that stay as they are."""
+
+    layout: Layout
+
+    def topic(self, name: str) -> TopicInfo:
+        return self.layout.input if name == "in" else self.layout.changelog
+
+    def unowned(self, *_: Any) -> set[int]:
+        return set()
+
+
+@dataclass
 class Life:
     """How one process lives: what it is told, and what happens to it."""
 
@@ -108,7 +121,7 @@ def worker(
     ticks = itertools.count()
     return assemble(
         told, access, layout, engine or Engine(model(), 64), storage,
-        describe=lambda name: layout.input if name == "in" else layout.changelog,
+        Quiet(layout),
         stopping=lambda: False, clock=lambda: next(ticks) * 0.01, questions=AtOnce(),  # type: ignore[arg-type]
     )  # fmt: skip
 
