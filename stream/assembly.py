@@ -17,6 +17,7 @@ from stream.group import Group
 from stream.link import CALL_TIMEOUT, Access, Link
 from stream.mending import Mending
 from stream.origins import Origins
+from stream.pending import Pending
 from stream.pipeline import Pipeline, Topics
 from stream.settings import Settings
 from stream.state.beginning import Names
@@ -136,6 +137,16 @@ def assemble(
         origins.stretch,
         origins.first,
     )
+    admission = Admission(beginnings, group, keeper, restorer, questions, clock)
+    ceiling = Ceiling(
+        engine,
+        checkpoint,
+        None if storage is None else storage.spill,
+        snapshots.moved if snapshots else lambda _, __: None,
+        clock,
+    )
+    pending = Pending(link, group, engine, keeper, admission, ceiling, snapshots, delivery.commit_interval, clock)
+    own_offsets = link.offsets(kafka.input_topic)  # the others are asked on another thread
     rooms = Rooms(
         link=link,
         group=group,
@@ -151,28 +162,19 @@ def assemble(
             ),
         ),
         keeper=keeper,
-        admission=Admission(beginnings, group, keeper, restorer, questions, clock),
-        ceiling=Ceiling(
-            engine,
-            checkpoint,
-            None if storage is None else storage.spill,
-            snapshots.moved if snapshots else lambda _, __: None,
-            clock,
-        ),
+        pending=pending,
+        mending=Mending(link, group, own_offsets, pending, access.broker_timeout, clock, stopping),
+        admission=admission,
+        ceiling=ceiling,
         watch=Watch(layout.input, layout.changelog, looks, watching, clock),
         snapshots=snapshots,
     )
     plan = Plan(
         partitions=layout.partitions,
         batch=max(1, min(delivery.batch, engine.slots.capacity // SHARE_OF_ROOM)),
-        commit_interval=delivery.commit_interval,
         leave=delivery.on_stop == "leave",
         until_end=delivery.until_end,
         rules=rules,
     )
 
-    def mending(worker: Worker) -> Mending:
-        offsets = link.offsets(kafka.input_topic)  # its own: the others are asked on another thread
-        return Mending(link, group, offsets, worker, access.broker_timeout, clock, stopping)
-
-    return Worker(plan, rooms, mending, stopping, clock)
+    return Worker(plan, rooms, stopping, clock)

@@ -22,8 +22,12 @@ log = structlog.get_logger()
 FENCE_LOOK = 3.0  # seconds in which a process that took this slot's transactions joins the group, too
 
 
-class Rows(Protocol):
+class Pending(Protocol):
     """Who keeps rows, or puts them back."""
+
+    @property
+    def count(self) -> int:
+        """How many commits took place."""
 
     def keep(self) -> None:
         """The transaction took place."""
@@ -40,7 +44,7 @@ class Mending:
         link: Link,
         group: Group,
         offsets: Offsets,
-        rows: Rows,
+        pending: Pending,
         limit: float,
         clock: Callable[[], float],
         stopping: Callable[[], bool],
@@ -49,16 +53,13 @@ class Mending:
         self._link = link
         self._group = group
         self._offsets = offsets
-        self._rows = rows
+        self._pending = pending
         self._limit = limit
         self._clock = clock
         self._stopping = stopping
-        self._since: float | None = None  # the first failure after the last commit
+        self._since = 0.0  # the first failure after the last commit
+        self._count = -1  # commits until then
         self._pause = 0.0
-
-    def succeeded(self) -> None:
-        """A commit took place."""
-        self._since, self._pause = None, 0.0
 
     def mend(self, error: SinkFailed) -> None:
         """The open transaction is lost, or its outcome unknown. Raises Unavailable where this has gone on too long."""
@@ -73,9 +74,9 @@ class Mending:
         self._link.connect()
         happened = self._happened()
         if happened:
-            self._rows.keep()
+            self._pending.keep()
         else:
-            self._rows.put_back()
+            self._pending.put_back()
         # Not before: a revocation would have committed offsets whose outputs were lost.
         self._group.may_commit = True
         flowing = [p for p in self._group.present() if p.phase in (Phase.RESTORING, Phase.LIVE)]
@@ -87,8 +88,8 @@ class Mending:
     def _wait(self, error: SinkFailed) -> None:
         """The first failure is mended at once; what fails again and again is given time, and an end."""
         now = self._clock()
-        if self._since is None:
-            self._since = now
+        if self._count != self._pending.count:
+            self._since, self._count, self._pause = now, self._pending.count, 0.0
             return
         if now - self._since > self._limit or self._stopping():
             raise Unavailable(

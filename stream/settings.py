@@ -7,13 +7,14 @@ flags win over the environment, the environment over the file. Durations are sec
 
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -25,6 +26,10 @@ from pydantic_settings import (
 
 from stream.errors import UsageError
 
+TOPIC = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")  # as Kafka names them
+SERVER = re.compile(r"([A-Z_]+://)?([^][\s/:]+|\[[^][\s/]+\])(:(?P<port>[0-9]{1,5}))?")  # as both clients take them
+YEARS = 1e9  # seconds; about thirty years, which timers and columns of milliseconds still hold
+
 
 def _memory() -> int:
     """Half of the machine's memory, or of the control group's limit where that is less. Bytes."""
@@ -35,7 +40,7 @@ def _memory() -> int:
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_default=False)
+    model_config = ConfigDict(extra="forbid", validate_default=False, allow_inf_nan=False)
 
 
 def option(default: Any, help: str, *, flag: str | None = None, shown: str | None = None, **limits: Any) -> Any:
@@ -52,20 +57,41 @@ class ModelSection(Section):
 
 
 class KafkaSection(Section):
-    bootstrap_servers: str = option("127.0.0.1:9092", "brokers, HOST:PORT[,HOST:PORT]", min_length=1)
-    input_topic: str = option("", "the topic of events; it must exist", min_length=1)
-    output_topic: str = option("", "the topic of predictions; created where it is missing", min_length=1)
+    bootstrap_servers: str = option("127.0.0.1:9092", "brokers, HOST:PORT[,HOST:PORT]")
+    input_topic: str = option("", "the topic of events; it must exist")
+    output_topic: str = option("", "the topic of predictions; created where it is missing")
     dead_letter_topic: str = option("", "the topic of events that cannot be stepped", shown="OUTPUT_TOPIC.dead-letters")
     application_id: str = option("", "group id; transactional ids are named after it", shown="statecast-INPUT_TOPIC")
-    instance_id: str = option(socket.gethostname, "this process's place in the group", shown="the host name")
+    instance_id: str = option(
+        socket.gethostname, "this process's place in the group", shown="the host name", min_length=1
+    )
     client: Literal["auto", "kafka-python", "confluent"] = option(
         "auto", "client library; auto takes confluent where it is installed"
     )
-    session_timeout: float = option(10.0, "seconds without a sign of life until others take over", ge=1)
-    replication_factor: int | None = option(None, "of topics that are created", shown="the broker's default", ge=1)
+    session_timeout: float = option(10.0, "seconds without a sign of life until others take over", ge=1, le=3600)
+    replication_factor: int | None = option(
+        None, "of topics that are created", shown="the broker's default", ge=1, le=32767
+    )
     properties: dict[str, str] = option(
         dict, "client properties in librdkafka's names, e.g. security.protocol; file and environment only", flag=""
     )
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        for entry in value.split(","):
+            match = SERVER.fullmatch(entry.strip())
+            if match is None or not 1 <= int(match["port"] or 9092) <= 65535:
+                raise ValueError("must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535")
+        return value
+
+    @field_validator("input_topic", "output_topic", "dead_letter_topic", "application_id")
+    @classmethod
+    def _topic(cls, value: str) -> str:
+        """The application id, too: the changelog is named after it."""
+        if not TOPIC.fullmatch(value):
+            raise ValueError("must be 1 to 249 letters, digits, '.', '_' or '-', and neither '.' nor '..'")
+        return value
 
 
 class DeliverySection(Section):
@@ -73,8 +99,8 @@ class DeliverySection(Section):
         "exactly_once", "outputs and offsets together, or outputs at once"
     )
     commit_interval: float = option(0.1, "longest time between two commits", gt=0, le=10)
-    broker_timeout: float = option(300.0, "how long the broker may be away before the service gives up", gt=0)
-    stop_timeout: float = option(30.0, "how long a stop may take before the process ends itself", gt=0)
+    broker_timeout: float = option(300.0, "how long the broker may be away before the service gives up", gt=0, le=YEARS)
+    stop_timeout: float = option(30.0, "how long a stop may take before the process ends itself", gt=0, le=YEARS)
     on_stop: Literal["stay", "leave"] = option(
         "stay", "a stopped process keeps its place for a restart, or leaves it to the others"
     )
@@ -90,19 +116,24 @@ class StateSection(Section):
         "seconds of input from which a new model, under a running application, builds its state",
         shown="off",
         gt=0,
+        le=YEARS,
     )
     state_ttl: float | None = option(
-        None, "seconds, by the records' timestamps, after which a silent stream starts anew", shown="never", gt=0
+        None,
+        "seconds, by the records' timestamps, after which a silent stream starts anew",
+        shown="never",
+        ge=0.001,  # what they count in
+        le=YEARS,
     )
     state_dir: Path | None = option(
         None, "directory for snapshots and for rows that memory has no room for", shown="none"
     )
-    snapshot_interval: float = option(300.0, "time between two snapshots in the state directory", gt=0)
+    snapshot_interval: float = option(300.0, "time between two snapshots in the state directory", gt=0, le=YEARS)
 
 
 class LimitsSection(Section):
     memory_limit: ByteSize = option(
-        _memory, "ceiling of the rows and keys of all streams, e.g. 4GiB", shown="half of the memory"
+        _memory, "ceiling of the rows and keys of all streams, e.g. 4GiB", shown="half of the memory", ge=1
     )
     max_key_bytes: int = option(4096, "an event with a longer key is a dead letter", ge=1)
     max_value_bytes: int = option(1_048_576, "an event with a longer value is a dead letter", ge=1)
@@ -208,16 +239,27 @@ def load(flags: Mapping[tuple[str, str], Any], config: Path | None) -> Settings:
                 raise UsageError(f"--{name.replace('_', '-')}: is missing; give the name of a topic")
         return settings
     except ValidationError as error:
-        raise UsageError("; ".join(_told(e["loc"], e["input"], e["msg"]) for e in error.errors())) from None
+        raise UsageError("; ".join(_told(e["loc"], e["input"], e["msg"], e["type"]) for e in error.errors())) from None
     except SettingsError as error:  # a section given whole, in a variable, that is not JSON
         raise UsageError(f"environment STATECAST_*: {error}; give JSON for a table") from None
     except ValueError as error:  # TOML that cannot be parsed
-        raise UsageError(f"--config {config}: {error}") from None
+        raise UsageError(f"--config {config}: is not TOML ({error}); mend the file") from None
+    except OSError as error:
+        raise UsageError(f"--config {config}: cannot be read ({error.strerror}); give a readable file") from None
 
 
-def _told(place: tuple[int | str, ...], seen: object, message: str) -> str:
+def _told(place: tuple[int | str, ...], seen: object, message: str, kind: str) -> str:
     where = ".".join(map(str, place))
     for known in options():
         if place == (known.section, known.name):
             where = f"--{known.flag} (or [{known.section}] {known.name})"
-    return f"{where}: {message}, not {seen!r}" if place else message
+    if kind == "extra_forbidden":
+        return f"{where}: there is no such option; `statecast serve --help` lists them"
+    if place[:2] == ("kafka", "properties") and len(place) > 2:  # what was seen may be a secret
+        mend = (
+            'the whole name into quotes, e.g. "sasl.password" = "..."'
+            if isinstance(seen, dict)
+            else "the value into quotes"
+        )
+        return f"[kafka] properties: {place[2]}: put {mend}"
+    return f"{where}: {message.removeprefix('Value error, ')}, not {seen!r}" if place else message

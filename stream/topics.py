@@ -13,6 +13,7 @@ from stream.settings import Settings
 
 T = TypeVar("T")
 
+KAFKA_MAX_NAME = 249  # characters of a topic's name
 KAFKA_MAX_MESSAGE = 1_048_588  # bytes; the broker's default of max.message.bytes
 TIMESTAMP_LIMITS = ("message.timestamp.before.max.ms", "message.timestamp.after.max.ms")  # since Kafka 3.6
 
@@ -58,13 +59,16 @@ def changelog_name(application_id: str, fingerprint: str) -> str:
 def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
     """Check the input topic, create the missing ones. fingerprint: the model's.
 
-    Raises UsageError where two topics are one, Refused where one is missing or laid out wrongly, Unavailable where no
-    broker answers.
+    Raises UsageError where two topics are one or a name is too long, Refused where one is missing or laid out wrongly,
+    Unavailable where no broker answers.
     """
     kafka = settings.kafka
     names = [kafka.input_topic, kafka.output_topic, settings.dead_letter_topic]
     if len(set(names)) < len(names):
         raise UsageError(f"--input-topic, --output-topic and --dead-letter-topic: {names} must be three topics")
+    state = changelog_name(settings.application_id, fingerprint)
+    _check_length("the changelog's name", state, "--application-id")
+    _check_length("the name for dead letters", settings.dead_letter_topic, "--dead-letter-topic")
     with contextlib.closing(Admin(identity)) as admin:
         source = admin.describe(kafka.input_topic)
         if source is None:
@@ -79,7 +83,6 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
             )
         _check_group(admin, settings)
         # What is there is looked at before anything is made; the changelog first, because it knows the most.
-        state = changelog_name(settings.application_id, fingerprint)
         if (there := admin.describe(state)) is not None:
             _check_changelog(there, source)
         for option, name in (
@@ -107,6 +110,15 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
 def _limit(topic: TopicInfo) -> int:
     """The bytes that one batch of the topic's records may have."""
     return int(topic.config.get("max.message.bytes", KAFKA_MAX_MESSAGE))
+
+
+def _check_length(what: str, name: str, option: str) -> None:
+    """Of a name that was made from others."""
+    if len(name) > KAFKA_MAX_NAME:
+        raise UsageError(
+            f"{name}, {what}, would have {len(name)} characters, and Kafka takes {KAFKA_MAX_NAME}; "
+            f"give a shorter {option}"
+        )
 
 
 def _co_partitioned(

@@ -2,8 +2,7 @@
 
 Invariants
 1. A partition's events are processed in offset order from its mark; nothing is skipped but what its rows know already.
-2. Rows are kept only after a commit that is known to have taken place, and put back only where it is known not to
-   have; a partition's streams are dropped only when the bank holds no copies of theirs.
+2. A partition's streams are dropped only when the bank holds no copies of theirs.
 3. The listener (inside `Source.poll`) notes what happened and may commit; everything else happens in the loop.
 4. A turn waits for the broker in a poll, in a commit, and on the way back from a failure; nowhere else.
 """
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from engine.step import Engine
-from stream import failpoint, metrics
+from stream import metrics
 from stream.admission import Admission
 from stream.broker.port import Records
 from stream.ceiling import Ceiling
@@ -24,7 +23,8 @@ from stream.group import Group
 from stream.link import Link
 from stream.mending import Mending
 from stream.partitions import Partition, Phase
-from stream.pipeline import Pipeline, Published
+from stream.pending import Pending
+from stream.pipeline import Pipeline
 from stream.state.changelog import Rules
 from stream.state.keeper import Keeper
 from stream.state.snapshots import Snapshots
@@ -32,8 +32,7 @@ from stream.watch import Watch
 
 log = structlog.get_logger()
 
-UNCOMMITTED = 200_000  # events; more are committed before their interval has passed, so that copies stay bounded
-LAST_ROWS = 5.0  # seconds that writing the last rows may take
+LOADING = 0.005  # seconds that a poll waits for the first record while rows are loaded
 SHORT_BATCH = 4096  # events taken at a time while some partitions are restored beside live ones
 
 
@@ -43,7 +42,6 @@ class Plan:
 
     partitions: int  # of the input topic
     batch: int  # most events taken at a time
-    commit_interval: float  # seconds
     leave: bool  # whether a stop gives the slot up
     until_end: bool  # process what is there at the start, then end
     rules: Rules
@@ -58,6 +56,8 @@ class Rooms:
     engine: Engine
     pipeline: Pipeline
     keeper: Keeper
+    pending: Pending
+    mending: Mending
     admission: Admission
     ceiling: Ceiling
     watch: Watch
@@ -68,26 +68,20 @@ class Worker:
     """One member of the consumer group: one bank, one loop, one owner of every row."""
 
     def __init__(
-        self, plan: Plan, rooms: Rooms, mending: Callable[["Worker"], Mending], stopping: Callable[[], bool],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self, plan: Plan, rooms: Rooms, stopping: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._plan = plan
         self._link, self._group, self._engine = rooms.link, rooms.group, rooms.engine
         self._pipeline, self._keeper, self._admission = rooms.pipeline, rooms.keeper, rooms.admission
         self._ceiling, self._watch, self._snapshots = rooms.ceiling, rooms.watch, rooms.snapshots
-        self._mending = mending(self)
+        self._pending, self._mending = rooms.pending, rooms.mending
         self._stopping = stopping
         self._clock = clock
-        self._group.commit = self._commit
+        self._group.commit = self._pending.commit
         self._ends: dict[int, int] = {}  # where the plan ends, per partition
         self._events = 0  # processed since the start; those that were processed again are counted again
         self._began = 0.0, 0.0  # clock and processor time at the first of them
-        self._uncommitted = 0  # events since the last keep
-        self._published = Published()  # of them
-        self._oldest = 0  # timestamp of the first of them, milliseconds
-        self._kept_at = clock()
         self._turned_at = clock()
-        self._ending = False
 
     @property
     def ready(self) -> bool:
@@ -111,8 +105,7 @@ class Worker:
                 self._ends = self._link.ends(range(self._plan.partitions))
             while not self._stopping() and not self._ended():
                 self._turn()
-            self._ending = True
-            self._finish()
+            self._pending.finish()
             stopped = True
             self._sum_up()
         except Unavailable as error:
@@ -135,7 +128,7 @@ class Worker:
             self._admission.again()
         self._admission.turn(self._link.source, self._ceiling.room)
         try:
-            batches = self._link.poll(self._most(), self._patience())
+            batches = self._link.poll(self._most(), LOADING if self._admission.busy else self._pending.patience)
         except SlotTaken as taken:
             self._start_over(taken)
             return
@@ -145,10 +138,10 @@ class Worker:
             self._attempt(lambda: self._process(batches))
         if not self._ceiling.wanted:  # what was turned away has not been stepped
             self._admission.promote(self._link.source)
-        if self._due() or self._ended():  # the end is reached once it is committed
-            self._attempt(self._commit)
+        if self._pending.due or self._ended():  # the end is reached once it is committed
+            self._attempt(self._pending.commit)
         self._admission.flow(self._link.source)
-        self._attempt(self._write_ahead)
+        self._attempt(self._pending.write_ahead)
         if self._snapshots is not None and not self._engine.bank.writes():
             self._snapshots.turn(list(self._group.partitions.values()))
 
@@ -185,18 +178,14 @@ class Worker:
     def _process(self, batches: list[Records]) -> None:
         if not self._events:
             self._began = self._clock(), time.process_time()
-        if not self._uncommitted:
-            self._oldest = min(batch.timestamps[0] for batch in batches)
         by_rules: dict[Rules, list[Records]] = {}
         for batch in batches:
             by_rules.setdefault(self._group[batch.partition].rules, []).append(batch)
         for rules, some in by_rules.items():
             published = self._pipeline.run(some, rules, self._group.until(), self._link.delivery)
-            self._published.predictions += published.predictions
-            self._published.letters += published.letters
+            self._pending.stepped(some, published)
         for batch in batches:
             self._group[batch.partition].position = batch.offsets[-1] + 1
-            self._uncommitted += len(batch)
             self._events += len(batch)
 
     def _ended(self) -> bool:
@@ -226,115 +215,6 @@ class Worker:
         """Raise EnvironmentFault where some partition could not be served."""
         for partition in self._group.in_phase(Phase.HALTED):
             raise EnvironmentFault(partition.halted)
-
-    # When it becomes durable.
-
-    def _patience(self) -> float:
-        """How long a poll may wait for the first record."""
-        if self._admission.busy:
-            return 0.005
-        if self._uncommitted:
-            return max(0.0, self._kept_at + self._plan.commit_interval - self._clock())
-        return 0.1
-
-    def _due(self) -> bool:
-        now = self._clock()
-        if any(p.phase in (Phase.ORIGIN, Phase.SETTLING) for p in self._group.partitions.values()):
-            return True
-        wanting = self._snapshots is not None and self._snapshots.wanting
-        if not self._group.moved and not self._ceiling.wanted and not self._keeper.due(now) and not wanting:
-            self._kept_at = now
-            return False
-        return (
-            self._uncommitted >= UNCOMMITTED
-            or now >= self._kept_at + self._plan.commit_interval
-            or self._keeper.pressed(now)
-        )
-
-    def _commit(self) -> None:
-        began = self._clock()
-        standing = [p for p in self._group.committing() if self._stands(p)]
-        if self._ceiling.wanted:  # rows of a restore must be written, too, or they could not make room
-            standing += self._group.in_phase(Phase.RESTORING)
-        everything = self._ceiling.wanted > 0 or self._ending
-        entries = self._keeper.entries(standing, self._group.partitions.values(), all=everything)
-        if standing:
-            positions = {p.number: p.place for p in standing}
-            sending = self._link.delivery.commit(positions, entries, self._link.source)
-            self._keeper.took(sending)
-            log.debug(
-                "committed",
-                seconds=round(self._clock() - began, 4),
-                preparing=round(self._keeper.preparing, 4),
-                sending=round(sending, 4),
-                records=sum(len(e.keys) for e in entries.values()),
-                events=self._uncommitted,
-            )
-            self._mending.succeeded()
-            if self._snapshots is not None:
-                self._snapshots.committed(positions)
-            metrics.COMMIT.observe(self._clock() - began)
-            metrics.TRANSACTIONS.labels("committed").inc()
-            metrics.EVENTS.inc(self._uncommitted)
-            metrics.PREDICTIONS.inc(self._published.predictions)
-            for code, count in self._published.letters.items():
-                metrics.DEAD_LETTERS.labels(code).inc(count)
-            if self._uncommitted:
-                metrics.EVENT_LATENCY.observe(max(0.0, time.time() - self._oldest / 1000))
-        self.keep()
-        failpoint.reach("kept")
-
-    def _write_ahead(self) -> None:
-        """Rows go into the next transaction at its beginning: they are on their way while events are stepped."""
-        rows = self._keeper.ahead(self._group.in_phase(Phase.LIVE), self._clock())
-        if rows:
-            seconds = self._link.delivery.write(rows)
-            self._keeper.wrote_ahead(sum(len(entries.keys) for entries in rows.values()), seconds)
-
-    def _stands(self, partition: Partition) -> bool:
-        """Whether a commit has something to say of a partition."""
-        if partition.moved or partition.phase is not Phase.LIVE or self._keeper.standing(partition):
-            return True
-        return self._snapshots is not None and self._snapshots.wants(partition.number)
-
-    def _finish(self) -> None:
-        """Before a stop: commit what was done, and write the rows that the changelog lacks, so that a restart has
-        nothing to step again. A commit that fails now is not made good: whoever has the partitions next does."""
-        deadline = self._clock() + LAST_ROWS
-        if self._snapshots is not None:
-            self._snapshots.prepare_last(list(self._group.partitions.values()))
-        wanting = self._snapshots is not None and self._snapshots.wanting
-        try:
-            self._commit()
-            while (self._keeper.dirty or wanting) and self._group.in_phase(Phase.LIVE) and self._clock() < deadline:
-                self._commit()
-                wanting = False
-        except SinkFailed as error:
-            log.warning("last_commit_lost", reason=str(error), mend="nothing: its events are processed again")
-            return
-        if self._snapshots is not None:
-            self._snapshots.last()
-
-    def keep(self) -> None:
-        """What was done since the last commit stands."""
-        self._keeper.kept(self._group.partitions.values(), self._clock())
-        self._group.settle()
-        self._admission.committed()
-        self._uncommitted = 0
-        self._published = Published()
-        self._kept_at = self._clock()
-        metrics.CHECKPOINT_LAG.set(self._keeper.lag)
-        for phase in Phase:
-            metrics.PARTITIONS.labels(phase.value).set(len(self._group.in_phase(phase)))
-        metrics.STREAMS.set(len(self._engine.slots))
-        metrics.BANK_BYTES.set(self._engine.size)
-
-    def put_back(self) -> None:
-        """What was done since the last commit did not happen."""
-        self._keeper.put_back()
-        self._group.rewind()
-        self._uncommitted = 0
-        self._published = Published()
 
     # Partitions that come and go.
 
@@ -373,7 +253,7 @@ class Worker:
     def _start_over(self, taken: SlotTaken) -> None:
         """The consumer was fenced, by nobody else: join again, with nothing."""
         self._mending.start_over(taken)
-        self.put_back()
+        self._pending.put_back()
         for number in list(self._group.partitions):
             self._drop(number)
         self._group.forget()

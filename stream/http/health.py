@@ -1,6 +1,7 @@
 """Health and metrics over HTTP, in a thread of its own. It reads the loop's state and changes nothing."""
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from stream.errors import UsageError
 from stream.metrics import REGISTRY
 from stream.worker import Worker
 
+HOST_PORT = re.compile(r"(?P<host>[^][\s/:]+|\[[^][\s/]+\]):(?P<port>[0-9]{1,5})")
 STUCK_AFTER = 60.0  # seconds in which the loop has to come round
 
 
@@ -28,10 +30,10 @@ class Address:
     @staticmethod
     def parse(text: str) -> "Address":
         """Raises UsageError where the text is not HOST:PORT."""
-        host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise UsageError(f"--http {text}: must be HOST:PORT, e.g. 127.0.0.1:8080")
-        return Address(host.strip("[]"), int(port))
+        match = HOST_PORT.fullmatch(text)
+        if match is None or int(match["port"]) > 65535:
+            raise UsageError(f"--http {text}: must be HOST:PORT, e.g. 127.0.0.1:8080 or [::1]:8080")
+        return Address(match["host"].strip("[]"), int(match["port"]))
 
 
 def application(worker: Worker) -> Starlette:
@@ -56,7 +58,8 @@ def application(worker: Worker) -> Starlette:
 def serving(worker: Worker, address: Address) -> Iterator[int]:
     """Serve until the block ends; yields the port. Raises UsageError where the address cannot be bound."""
     try:
-        listener = socket.create_server((address.host, address.port))
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        listener = socket.create_server((address.host, address.port), family=family)
     except OSError as error:
         raise UsageError(f"--http {address.host}:{address.port}: {error.strerror}; choose another port") from None
     config = uvicorn.Config(application(worker), log_level="error", access_log=False, lifespan="off")
