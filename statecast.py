@@ -244,6 +244,7 @@ def prune(
     given = {("kafka", "input_topic"): "-", ("kafka", "output_topic"): "-"}
     if bootstrap_servers is not None:
         given["kafka", "bootstrap_servers"] = bootstrap_servers
+    given["kafka", "application_id"] = application_id
     kafka = load(given, config).kafka
     identity = Identity(kafka.bootstrap_servers, application_id, f"{application_id}-prune", kafka.properties)
     prune(identity, keep or [], yes=yes, all=all, say=print)
@@ -305,7 +306,9 @@ def main() -> None:
             sys.exit(1)
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         if (context := getattr(error, "ctx", None)) is not None:
-            message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
+            checks = getattr(error.__cause__, "errors", list)()  # pydantic's, which leave out the value seen
+            message = "".join([message.rstrip("."), *(f", not {check['input']!r}" for check in checks)])
+            message = f"{message}; see `{context.command_path} --help`"
         print(f"statecast: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(code)
 

@@ -61,7 +61,9 @@ class KafkaSection(Section):
     input_topic: str = option("", "the topic of events; it must exist")
     output_topic: str = option("", "the topic of predictions; created where it is missing")
     dead_letter_topic: str = option("", "the topic of events that cannot be stepped", shown="OUTPUT_TOPIC.dead-letters")
-    application_id: str = option("", "group id; transactional ids are named after it", shown="statecast-INPUT_TOPIC")
+    application_id: str = option(
+        "", "group id; transactional ids and the changelog are named after it", shown="statecast-INPUT_TOPIC"
+    )
     instance_id: str = option(
         socket.gethostname, "this process's place in the group", shown="the host name", min_length=1
     )

@@ -61,7 +61,7 @@ def serving(worker: Worker, address: Address) -> Iterator[int]:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         listener = socket.create_server((address.host, address.port), family=family)
     except OSError as error:
-        raise UsageError(f"--http {address.host}:{address.port}: {error.strerror}; choose another port") from None
+        raise UsageError(f"--http {address.host}:{address.port}: {error.strerror}; choose another address") from None
     config = uvicorn.Config(application(worker), log_level="error", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="http", daemon=True)

@@ -9,9 +9,19 @@ import onnx
 import pytest
 
 from export.sample import random_model
+from stream.errors import UsageError
+from stream.http.health import Address
+from stream.settings import load, options
 from tests.service import ROOT, command
 
-COMMANDS = ["serve", "loadtest", "train", "export", "replay", "inspect", "broker"]
+COMMANDS = ["serve", "loadtest", "train", "export", "replay", "inspect", "broker", "state"]
+
+
+@pytest.fixture(scope="module")
+def a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    random_model(path, hidden=4)
+    return path
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -19,6 +29,12 @@ def test_every_command_has_help(name: str) -> None:
     result = command(name, "--help")
     assert result.returncode == 0
     assert f"Usage: statecast {name}" in result.stdout
+
+
+def test_a_command_of_a_command_has_help() -> None:
+    result = command("state", "prune", "--help")
+    assert result.returncode == 0
+    assert "Usage: statecast state prune" in result.stdout
 
 
 def test_without_a_command_the_help_is_shown() -> None:
@@ -124,23 +140,114 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "nowhere.csv" in told(2, "train", str(tmp_path / "nowhere.csv"), "--value", "v")
 
 
+TOPIC = "must be 1 to 249 letters, digits, '.', '_' or '-', and neither '.' nor '..'"
+NUMBER = "Input should be a valid number, unable to parse string as a number"
+SERVERS = "must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--commit-interval", "-1"], "--commit-interval"),
         (["--delivery", "twice"], "'exactly_once' or 'at_least_once'"),
         (["--memory-limit", "plenty"], "--memory-limit"),
+        (["--memory-limit", "0"], "--memory-limit"),
         (["--http", "nowhere"], "must be HOST:PORT"),
         (["--http", "127.0.0.1:²"], "must be HOST:PORT"),
+        (["--http", ":::80"], "--http :::80: must be HOST:PORT, e.g. 127.0.0.1:8080 or [::1]:8080"),
+        (["--http", "::1"], "--http ::1: must be HOST:PORT"),
+        (["--http", ":80"], "--http :80: must be HOST:PORT"),
+        (["--http", "[::1:80"], "--http [::1:80: must be HOST:PORT"),
+        (["--http", "http://localhost:80"], "--http http://localhost:80: must be HOST:PORT"),
+        (["--http", "localhost:65536"], "--http localhost:65536: must be HOST:PORT"),
         (["--output-topic", "a"], "must be three topics"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
+        (["--warmup", "nope"], f"'--warmup': {NUMBER}, not 'nope'"),
+        (["--state-ttl", "5m"], f"'--state-ttl': {NUMBER}, not '5m'"),
+        (["--batch", "1.5"], "not '1.5'"),
+        (["--replication-factor", "99999999"], "--replication-factor"),
+        (["--instance-id", ""], "--instance-id"),
+        (["--input-topic", "a b"], f"--input-topic (or [kafka] input_topic): {TOPIC}, not 'a b'"),
+        (["--input-topic", ""], f"{TOPIC}, not ''"),
+        (["--output-topic", ".."], f"--output-topic (or [kafka] output_topic): {TOPIC}, not '..'"),
+        (["--output-topic", "x" * 250], f"--output-topic (or [kafka] output_topic): {TOPIC}"),
+        (["--dead-letter-topic", "b/é"], f"--dead-letter-topic (or [kafka] dead_letter_topic): {TOPIC}, not 'b/é'"),
+        (["--application-id", "my app"], f"--application-id (or [kafka] application_id): {TOPIC}, not 'my app'"),
+        (["--application-id", "x" * 231], "the changelog's name, would have 250 characters, and Kafka takes 249"),
+        (["--input-topic", "x" * 221], "give a shorter --application-id"),
+        (["--output-topic", "x" * 237], "give a shorter --dead-letter-topic"),
+        (["--bootstrap-servers", "a:x"], f"--bootstrap-servers (or [kafka] bootstrap_servers): {SERVERS}, not 'a:x'"),
+        (["--bootstrap-servers", ""], f"{SERVERS}, not ''"),
+        (["--bootstrap-servers", ","], f"{SERVERS}, not ','"),
+        (["--bootstrap-servers", "127.0.0.1:1,"], f"{SERVERS}, not '127.0.0.1:1,'"),
+        (["--bootstrap-servers", ":9092"], f"{SERVERS}, not ':9092'"),
+        (["--bootstrap-servers", "127.0.0.1:65536"], f"{SERVERS}, not '127.0.0.1:65536'"),
+        (["--bootstrap-servers", "http://127.0.0.1:1"], f"{SERVERS}, not 'http://127.0.0.1:1'"),
+    ],
+)  # fmt: skip
+def test_an_option_of_serve_with_a_wrong_value_is_told(arguments: list[str], says: str, a_model: Path) -> None:
+    line = told(2, "serve", "--model", str(a_model), "--input-topic", "a", "--output-topic", "b", *arguments)
+    assert says in line
+
+
+def test_an_address_of_ipv6_stands_in_brackets() -> None:
+    assert Address.parse("[::1]:8080") == Address("::1", 8080)
+    assert Address.parse("localhost:0") == Address("localhost", 0)
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "1e300"])
+def test_every_duration_of_serve_is_finite(value: str) -> None:
+    durations = [option for option in options() if option.type in (float, float | None)]
+    assert len(durations) >= 8
+    for duration in durations:
+        with pytest.raises(UsageError) as caught:
+            load({("kafka", "input_topic"): "a", ("kafka", "output_topic"): "b",
+                  (duration.section, duration.name): value}, None)  # fmt: skip
+        assert str(caught.value).startswith(
+            f"--{duration.flag} (or [{duration.section}] {duration.name}): Input should"
+        )
+        assert str(caught.value).endswith(f", not {value!r}")
+
+
+@pytest.mark.parametrize("servers", ["broker", "a:1,b:65535", "a:1, b:2", "[::1]:9092", "SASL_SSL://a.example:9093"])
+def test_brokers_as_the_clients_take_them(servers: str) -> None:
+    given = {("kafka", "input_topic"): "a", ("kafka", "output_topic"): "b", ("kafka", "bootstrap_servers"): servers}
+    assert load(given, None).kafka.bootstrap_servers == servers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--application-id", ""], TOPIC),
+        (["--application-id", "a b"], f"{TOPIC}, not 'a b'"),
+        (["--bootstrap-servers", "nope:x"], f"{SERVERS}, not 'nope:x'"),
+        (["--keep", "nowhere.onnx"], "model nowhere.onnx: cannot be read"),
+        (["--config", "nowhere.toml"], "--config nowhere.toml: no such file"),
     ],
 )
-def test_an_option_of_serve_with_a_wrong_value_is_told(arguments: list[str], says: str, tmp_path: Path) -> None:
-    model = tmp_path / "model.onnx"
-    random_model(model, hidden=4)
-    line = told(2, "serve", "--model", str(model), "--input-topic", "a", "--output-topic", "b", *arguments)
-    assert says in line
+def test_an_option_of_prune_with_a_wrong_value_is_told(arguments: list[str], says: str) -> None:
+    assert says in told(2, "state", "prune", "--application-id", "app", *arguments)
+
+
+SECURITY = {
+    '"ssl.ca.location" = "nowhere.pem"': "client property ssl.ca.location: no file nowhere.pem that can be read",
+    '"group.id" = "mine"': "client property group.id: statecast sets it itself; remove it",
+    '"sasl.nonsense" = "x"': "client property sasl.nonsense: kafka-python has no such setting",
+    'sasl.password = "secret"': "[kafka] properties: sasl: put the whole name into quotes",
+    '"linger.ms" = 5': '[kafka] properties: linger.ms: put the value into quotes',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SECURITY)
+def test_serve_and_prune_take_client_properties_alike(line: str, a_model: Path, tmp_path: Path) -> None:
+    config = tmp_path / "statecast.toml"
+    config.write_text(f"[kafka.properties]\n{line}\n")
+    serve = told(2, "serve", "--model", str(a_model), "--input-topic", "a", "--output-topic", "b", "--client",
+                 "kafka-python", "--config", str(config))  # fmt: skip
+    prune = told(2, "state", "prune", "--application-id", "app", "--config", str(config))
+    assert serve == prune
+    assert SECURITY[line] in serve
+    assert "secret" not in serve
 
 
 def test_a_table_in_the_environment_that_is_not_json_is_told() -> None:
@@ -159,10 +266,26 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert "not 'file'" in told(2, "serve", "--config", str(config))
 
 
-def test_a_misspelled_key_of_the_file_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            '[kafka]\ninput_topc = "a"\n',
+            "kafka.input_topc: there is no such option; `statecast serve --help` lists them",
+        ),
+        ("[kaffka]\na = 1\n", "kaffka: there is no such option"),
+        ("a = [", "statecast.toml: is not TOML (Invalid value"),
+        ("a = '\udce9'", "statecast.toml: is not TOML ('utf-8' codec"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_told(content: str, says: str, tmp_path: Path) -> None:
     config = tmp_path / "statecast.toml"
-    config.write_text('[kafka]\ninput_topc = "a"\n')
-    assert "kafka.input_topc" in told(2, "serve", "--config", str(config))
+    config.write_text(content, errors="surrogateescape")
+    assert says in told(2, "serve", "--config", str(config))
+
+
+def test_a_file_that_cannot_be_read_is_told() -> None:
+    assert "--config /proc/self/mem: cannot be read" in told(2, "serve", "--config", "/proc/self/mem")
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
