@@ -12,19 +12,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 ROOT = Path(__file__).parents[1]
 Event = tuple[bytes | None, bytes | None]
 
 
-def eventually(what: str, condition: Callable[[], Any], timeout: float = 60.0) -> Any:
-    """The condition's first true result; fails with `what` at the deadline."""
+def wait_for(condition: Callable[[], Any], timeout: float, pause: float = 0.05) -> Any:
+    """The condition's first true result; its last one at the deadline. pause: seconds between two looks."""
     deadline = time.monotonic() + timeout
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        time.sleep(0.05)
+    while not (result := condition()) and time.monotonic() < deadline:
+        time.sleep(pause)
     return result
+
+
+def eventually(what: str, condition: Callable[[], Any], timeout: float = 60.0, pause: float = 0.05) -> Any:
+    """The condition's first true result; fails with `what` at the deadline."""
+    result = wait_for(condition, timeout, pause)
+    assert result, f"not within {timeout:g} s: {what}"
+    return result
+
+
+def create_topic(servers: str, topic: str, partitions: int = 1) -> None:
+    """A new topic, once each partition has a leader."""
+    admin = KafkaAdminClient(bootstrap_servers=servers)
+    admin.create_topics({topic: {"num_partitions": partitions, "replication_factor": 1}}, wait_for_metadata=True)
+    admin.close()
 
 
 def produce(servers: str, topic: str, events: Iterable[Event], at: int | None = None, **config: Any) -> None:

@@ -48,14 +48,13 @@ def test_assigned_partitions_come_paused(world: World, make_topic: MakeTopic) ->
     member = world.member(topic)
     member.resumes = False
     wait_until("the partitions come", lambda: len(member.assigned_now) == 2, member.poll)
-    until = time.monotonic() + 0.5
-    while time.monotonic() < until:
-        member.poll()
+    member.poll()
     assert member.records == [], "nothing may be delivered before resume"
 
     member.source.resume([1])
     wait_until("partition 1 comes", lambda: len(member.records) == 50, member.poll)
-    assert member.offsets(0) == []
+    member.poll()
+    assert member.offsets(0) == [], "nothing of the other, although there was time for it"
     member.source.resume([0])
     wait_until("partition 0 comes", lambda: len(member.records) == 100, member.poll)
 
@@ -86,7 +85,7 @@ def test_a_poll_gives_what_is_there_and_never_more_than_asked(world: World, make
     while len(member.records) < 100:
         began = time.monotonic()
         assert sum(map(len, member.poll(7, timeout=10.0))) <= 7
-        assert time.monotonic() - began < 5, "a poll waited although records were there"
+        assert time.monotonic() - began < 9, "a poll waited although records were there"
 
 
 def test_a_seek_names_the_next_record_and_keeps_the_pause(world: World, make_topic: MakeTopic) -> None:
@@ -97,21 +96,27 @@ def test_a_seek_names_the_next_record_and_keeps_the_pause(world: World, make_top
     wait_until("the partitions come", lambda: len(member.assigned_now) == 2, member.poll)
 
     member.source.seek(0, 40)  # at once, before the client knows where to begin
-    until = time.monotonic() + 0.3
-    while time.monotonic() < until:
-        assert member.poll() == [], "a sought partition is still paused"
+    member.source.resume([1])
+    wait_until("the other comes", lambda: len(member.offsets(1)) == 100, member.poll)
+    member.poll()
+    assert member.offsets(0) == [], "a sought partition is still paused"
     member.source.resume([0])
-    wait_until("the rest comes", lambda: len(member.records) == 60, member.poll)
+    wait_until("the rest comes", lambda: len(member.offsets(0)) == 60, member.poll)
     assert member.offsets(0) == list(range(40, 100))
 
     member.source.seek(0, 10)  # back, after an abort
-    wait_until("it comes again", lambda: len(member.records) == 150, member.poll)
+    wait_until("it comes again", lambda: len(member.offsets(0)) == 150, member.poll)
     assert member.offsets(0)[60:] == list(range(10, 100))
 
-    member.source.seek(0, 100)
+    member.source.pause([1])
+    member.source.seek(0, 99)
     member.source.seek(1, 99)
+    wait_until("the last comes", lambda: len(member.offsets(0)) == 151, member.poll)
+    member.poll()
+    assert len(member.offsets(1)) == 100, "still paused"
     member.source.resume([1])
-    wait_until("the last comes", lambda: member.offsets(1) == [99], member.poll)
+    wait_until("the last comes", lambda: len(member.offsets(1)) == 101, member.poll)
+    assert (member.offsets(0)[-1], member.offsets(1)[-1]) == (99, 99)
 
 
 @pytest.mark.parametrize("offset", [0, 40])
@@ -121,7 +126,7 @@ def test_what_is_resumed_comes_at_once(world: World, make_topic: MakeTopic, offs
     member = world.joined(topic, 1)
     wait_until("all come", lambda: len(member.records) == 100, member.poll)
     took = []
-    for _ in range(3):
+    for _ in range(5):
         member.source.pause([0])
         until = time.monotonic() + 0.3  # the fetches under way have ended
         while time.monotonic() < until:

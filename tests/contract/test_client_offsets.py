@@ -55,7 +55,7 @@ def test_committed_waits_for_open_transactions_and_says_so(world: World, make_to
     began = time.monotonic()
     with pytest.raises(Unavailable, match=f"cannot read the committed offsets of group {world.group}"):
         offsets.committed([0], 1.0)
-    assert 0.9 < time.monotonic() - began < 4
+    assert 0.9 < time.monotonic() - began < DEADLINE
     sink.commit(DEADLINE)
     assert offsets.committed([0], DEADLINE) == {0: 3}
 
@@ -122,4 +122,4 @@ def test_nothing_is_connected_before_the_first_question(world: World) -> None:
         began = time.monotonic()
         with pytest.raises(Unavailable):
             ask([0], 0.5)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < DEADLINE

@@ -143,7 +143,7 @@ def test_a_topic_that_is_not_there_is_refused_at_once(world: World, make_topic: 
     began = time.monotonic()
     with pytest.raises(Refused, match=r"not-there is not there"):
         send(sink, "not-there", b"v")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     with pytest.raises((Refused, SinkFailed)):  # kafka-python would commit the rest
         sink.commit(DEADLINE)
     assert values(world, out) == []
@@ -195,7 +195,7 @@ def test_a_fenced_predecessor_is_told_and_nothing_of_it_is_visible(
 
     began = time.monotonic()
     successor = world.sink()
-    assert time.monotonic() - began < 5, "the predecessor's open transaction was waited for"
+    assert time.monotonic() - began < 12, "the predecessor's open transaction was waited for"
 
     def go_on() -> None:
         if step == "begin":
@@ -205,9 +205,11 @@ def test_a_fenced_predecessor_is_told_and_nothing_of_it_is_visible(
             send(predecessor, out, b"fenced too")
             predecessor.flush(DEADLINE)
         elif step == "send later":  # the library knows before it is asked
-            send(predecessor, out, b"fenced too")
-            time.sleep(1)
-            send(predecessor, out, b"and more")
+            deadline = time.monotonic() + DEADLINE
+            while time.monotonic() < deadline:
+                send(predecessor, out, b"fenced too")
+                time.sleep(0.05)
+            pytest.fail("what it sends is taken")
         elif step == "send_offsets":
             predecessor.send_offsets({0: 1}, member.source.group(), DEADLINE)
         elif step == "abort":
