@@ -31,29 +31,30 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 # Random faults under load: instances and the broker killed, frozen, restarted. SEED repeats a run's plan.
-KILLS ?= 20
+FAULTS ?= 20
 SECONDS ?= 120
 CLIENT ?= confluent
 DELIVERY ?= exactly_once
 chaos: $(VENV)/.ready
-	@$(BIN)/python -m tests.chaos --kills $(KILLS) --seconds $(SECONDS) --client $(CLIENT) --delivery $(DELIVERY) \
+	@$(BIN)/python -m tests.chaos --faults $(FAULTS) --seconds $(SECONDS) --client $(CLIENT) --delivery $(DELIVERY) \
 		$(if $(SEED),--seed $(SEED))
 
-# Benchmarks are commands, never tests. Needs a quiet machine to mean anything.
+# Benchmarks are commands, never tests. Needs a quiet machine to mean anything. ARGS are the benchmark's own options.
+ARGS ?=
 bench-drain: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.drain
+	@$(BIN)/python -m benchmarks.drain $(ARGS)
 
 bench-restore: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.restore
+	@$(BIN)/python -m benchmarks.restore $(ARGS)
 
 bench-takeover: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.takeover
+	@$(BIN)/python -m benchmarks.takeover $(ARGS)
 
 bench-rebalance: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.rebalance
+	@$(BIN)/python -m benchmarks.rebalance $(ARGS)
 
 bench-checkpoint: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.checkpoint
+	@$(BIN)/python -m benchmarks.checkpoint $(ARGS)
 
 clean:
-	rm -rf $(VENV) demo-report
+	rm -rf $(VENV) demo-report chaos.json

@@ -14,7 +14,7 @@ from tests.chaos.run import Options, run
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Random faults, and what they cost.")
-    parser.add_argument("--kills", type=int, default=20, help="how many faults")
+    parser.add_argument("--faults", type=int, default=20, help="how many faults")
     parser.add_argument("--seconds", type=float, default=120.0, help="over how long")
     parser.add_argument("--seed", type=int, default=None, help="the same seed plans the same faults and events")
     parser.add_argument("--client", choices=("confluent", "kafka-python"), default="confluent")
@@ -26,7 +26,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix=f"statecast-chaos-{seed}-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"seed {seed}; logs in {folder}", flush=True)
-    options = Options(seed, folder, given.kills, given.seconds, given.client, given.delivery, given.rate)
+    options = Options(seed, folder, given.faults, given.seconds, given.client, given.delivery, given.rate)
     try:
         report = run(options, lambda line: print(line, flush=True))
     except KeyboardInterrupt:
@@ -35,8 +35,8 @@ def main() -> int:
     report.write(given.json)
     print(report.table())
     if report.wrong():
-        print(f"the logs are in {folder}; again: make chaos SEED={seed} KILLS={given.kills} SECONDS={given.seconds:g} "
-              f"CLIENT={given.client} DELIVERY={given.delivery}")  # fmt: skip
+        print(f"the logs are in {folder}; again: make chaos SEED={seed} FAULTS={given.faults} "
+              f"SECONDS={given.seconds:g} CLIENT={given.client} DELIVERY={given.delivery}")  # fmt: skip
         return 1
     shutil.rmtree(folder, ignore_errors=True)
     return 0

@@ -2,12 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-
-from kafka import KafkaAdminClient
 
 from engine.model import Model
 from engine.step import Engine
@@ -17,13 +15,13 @@ from loadtest.findings import Delivery
 from loadtest.port import ClientName
 from loadtest.verify import verify
 from localbroker.broker import LocalBroker
-from stream.settings import options as serve_options
 from tests.chaos.acts import STOP_SECONDS, Stage, play
 from tests.chaos.faults import plan
 from tests.chaos.instances import Instance
 from tests.chaos.load import Load
 from tests.chaos.verdict import Report
-from tests.chaos.watch import Progress, Watch, wait_for
+from tests.chaos.watch import Progress, Watch
+from tests.service import create_topic, wait_for
 
 INPUT, OUTPUT, APPLICATION = "events", "predictions", "chaos"
 PARTITIONS = 4
@@ -47,7 +45,7 @@ class Options:
 
     seed: int
     folder: Path  # for logs and data
-    kills: int = 20
+    faults: int = 20
     seconds: float = 120.0
     client: ClientName = "confluent"
     delivery: Delivery = "exactly_once"
@@ -60,12 +58,10 @@ def run(options: Options, tell: Tell = print) -> Report:
 
     Raises what the broker's start raises; what the service does wrong stands in the report.
     """
-    known = {option.flag for option in serve_options()}
-    ttl = STATE_TTL if "state-ttl" in known else None
     chance = random.Random(options.seed)
-    count, tight = chance.randint(2, 4), chance.random() < 0.5 and "state-dir" in known
+    count, tight = chance.randint(2, 4), chance.random() < 0.5
     ceiling = round(options.streams * TIGHT) if tight else None
-    report = Report(options.seed, options.client, options.delivery, count, ttl, ceiling, str(options.folder))
+    report = Report(options.seed, options.client, options.delivery, count, STATE_TTL, ceiling, str(options.folder))
     model = options.folder / "model.onnx"
     random_model(model, hidden=8, scaling="stream", lags=(1, 2), seed=options.seed)
     with ExitStack() as stack:
@@ -75,27 +71,16 @@ def run(options: Options, tell: Tell = print) -> Report:
         )
         stack.callback(broker.stop)
         broker.start()
-        _create(broker.bootstrap_servers)
-        common = _flags(
-            known,
-            {
-                "model": model,
-                "bootstrap-servers": broker.bootstrap_servers,
-                "input-topic": INPUT,
-                "output-topic": OUTPUT,
-                "application-id": APPLICATION,
-                "client": options.client,
-                "delivery": options.delivery,
-                "session-timeout": SESSION_TIMEOUT,
-                "commit-interval": 0.05,
-                "checkpoint-interval": 2,
-                "snapshot-interval": 3,
-                "state-ttl": ttl,
-                "memory-limit": None if ceiling is None else _bytes(model, ceiling),
-            },
-        )
+        create_topic(broker.bootstrap_servers, INPUT, PARTITIONS)
+        common = [
+            "--model", str(model), "--bootstrap-servers", broker.bootstrap_servers, "--client", options.client,
+            "--input-topic", INPUT, "--output-topic", OUTPUT, "--application-id", APPLICATION,
+            "--delivery", options.delivery, "--session-timeout", f"{SESSION_TIMEOUT:g}", "--commit-interval", "0.05",
+            "--checkpoint-interval", "2", "--snapshot-interval", "3", "--state-ttl", f"{STATE_TTL:g}",
+            *([] if ceiling is None else ["--memory-limit", str(_bytes(model, ceiling))]),
+        ]  # fmt: skip
         instances = [
-            Instance(name, [*common, "--instance-id", name, *_own(options, name, n, known)], options.folder)
+            Instance(name, [*common, "--instance-id", name, *_own(options, name, n)], options.folder)
             for n, name in enumerate("abcd"[:count])
         ]
         for instance in instances:
@@ -110,36 +95,24 @@ def run(options: Options, tell: Tell = print) -> Report:
         except Hopeless as error:
             report.troubles.append(str(error))
         _stop(stage, report)
-        report.kills = stage.counts
+        report.faults = stage.counts
         report.troubles += stage.troubles
         report.ends = [end for instance in instances for end in instance.ends]
         tell("verifying, one event at a time")
         try:
             report.verified = verify(
                 broker.bootstrap_servers, model, INPUT, OUTPUT, dead_letter_topic=f"{OUTPUT}.dead-letters",
-                delivery=options.delivery, client="confluent", state_ttl=ttl, step_batch=1,
+                delivery=options.delivery, client="confluent", state_ttl=STATE_TTL, step_batch=1,
             )  # fmt: skip
         except LoadTestError as error:
             report.troubles.append(str(error))
     return report
 
 
-def _create(servers: str) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=servers)
-    admin.create_topics({INPUT: {"num_partitions": PARTITIONS, "replication_factor": 1}}, wait_for_metadata=True)
-    admin.close()
-
-
-def _own(options: Options, name: str, number: int, known: set[str]) -> list[str]:
+def _own(options: Options, name: str, number: int) -> list[str]:
     """What sets one instance apart: every other one leaves the group when it stops."""
     on_stop = "stay" if number % 2 else "leave"
-    return _flags(known, {"on-stop": on_stop, "state-dir": options.folder / f"state-{name}"})
-
-
-def _flags(known: set[str], wanted: Mapping[str, object]) -> list[str]:
-    """Without what the service does not know yet."""
-    given = {flag: value for flag, value in wanted.items() if flag in known and value is not None}
-    return [part for flag, value in given.items() for part in (f"--{flag}", str(value))]
+    return ["--on-stop", on_stop, "--state-dir", str(options.folder / f"state-{name}")]
 
 
 def _bytes(model: Path, streams: int) -> int:
@@ -166,7 +139,7 @@ def _under_load(options: Options, broker: LocalBroker, stage: Stage, report: Rep
     watch.start()
     try:
         try:
-            faults = plan(options.seed, options.kills, options.seconds, len(stage.instances), SESSION_TIMEOUT)
+            faults = plan(options.seed, options.faults, options.seconds, len(stage.instances), SESSION_TIMEOUT)
             if not play(stage, faults, turn, options.seconds + OVERTIME):
                 report.troubles.append(f"the faults were not over {OVERTIME:g} s after their time")
             while time.monotonic() - began < options.seconds and load.failure is None:

@@ -17,7 +17,8 @@ from tests.chaos.faults import KINDS, plan
 from tests.chaos.instances import Ended, Instance
 from tests.chaos.load import LATEST, Records, source
 from tests.chaos.verdict import Report
-from tests.chaos.watch import Silence, wait_for
+from tests.chaos.watch import Silence
+from tests.service import wait_for
 
 
 def test_a_seed_plans_the_same_faults_and_another_one_others() -> None:
@@ -38,12 +39,12 @@ def test_a_plan_has_every_kind_of_fault_in_the_order_of_their_times(seed: int) -
     assert all(sorted(f.order) == [0, 1, 2] for f in faults)
 
 
-@pytest.mark.parametrize("kills", [0, 1, 4, 6])
-def test_a_short_plan_is_a_plan(kills: int) -> None:
-    faults = plan(1, kills, 30.0, 2, 6.0)
+@pytest.mark.parametrize("count", [0, 1, 4, 6])
+def test_a_short_plan_is_a_plan(count: int) -> None:
+    faults = plan(1, count, 30.0, 2, 6.0)
 
-    assert len(faults) == kills
-    assert sum(f.kind == "broker" for f in faults) == kills // 4
+    assert len(faults) == count
+    assert sum(f.kind == "broker" for f in faults) == count // 4
 
 
 def batches(seed: int, count: int) -> list[Records]:

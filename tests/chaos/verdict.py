@@ -25,7 +25,7 @@ class Report:
     folder: str  # with the logs
     seconds: float = 0.0  # under load
     sent: int = 0  # records
-    kills: dict[Kind, int] = field(default_factory=dict)
+    faults: dict[Kind, int] = field(default_factory=dict)
     worst: float = 0.0  # seconds without any output
     worst_of_one: float = 0.0  # seconds without an output of some partition
     caught_up: float | None = None  # seconds after the load; None: it did not
@@ -64,7 +64,7 @@ class Report:
             "ceiling": self.ceiling,
             "seconds": round(self.seconds, 1),
             "events": found.events if found is not None else self.sent,
-            "kills": {kind: self.kills.get(kind, 0) for kind in KINDS},
+            "faults": {kind: self.faults.get(kind, 0) for kind in KINDS},
             "outputs": found.outputs.seen if found is not None else None,
             **{kind: getattr(found.outputs, kind) if found is not None else None for kind in FOUND},
             "dead_letters": {
@@ -89,7 +89,7 @@ class Report:
         rows += [("state ttl", "for ever" if self.state_ttl is None else f"{self.state_ttl:g} s")]
         rows += [("memory for", "all streams" if self.ceiling is None else f"{self.ceiling:,} streams an instance")]
         rows += [("under load", f"{self.seconds:.0f} s, {self.sent:,} records")]
-        rows += [(KINDS[kind], count) for kind, count in self.kills.items()]
+        rows += [(KINDS[kind], count) for kind, count in self.faults.items()]
         if self.verified is not None:
             for name, counts in (("outputs", self.verified.outputs), ("dead letters", self.verified.letters)):
                 if counts is not None:

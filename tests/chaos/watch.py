@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -94,13 +93,3 @@ class Progress:
         except (KafkaException, TimeoutError):
             return None
         return {p: high - max(0, committed.get(p, 0)) for p, high in highs.items()}
-
-
-def wait_for(condition: Callable[[], object], timeout: float, pause: float = 0.05) -> bool:
-    """Whether the condition came true within so many seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True
