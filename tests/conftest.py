@@ -10,7 +10,8 @@ from kafka import KafkaAdminClient
 
 from localbroker.broker import LocalBroker
 
-BROKER_FOLDERS = {"contract", "integration", "recovery"}
+SLOWEST_FIRST = {"recovery": 0, "integration": 1, "contract": 2}
+BROKER_FOLDERS = set(SLOWEST_FIRST)
 
 MakeTopic = Callable[..., str]
 
@@ -24,10 +25,17 @@ class Elsewhere:
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m "not broker"` is the set of tests that needs no Kafka, neither the shared one nor one of their own."""
+    """`-m "not broker"` is the set of tests that needs no Kafka, neither the shared one nor one of their own.
+
+    The slowest folders come first, so that no worker ends with one while the others have nothing left to do.
+    """
     for item in items:
-        if "kafka" in getattr(item, "fixturenames", ()) or item.path.parent.name in BROKER_FOLDERS:
+        folder = item.path.parent.name
+        if "kafka" in getattr(item, "fixturenames", ()) or folder in BROKER_FOLDERS:
             item.add_marker(pytest.mark.broker)
+        if folder == "recovery":  # longer than all its waits together: a wait that fails shows the logs
+            item.add_marker(pytest.mark.timeout(900))
+    items.sort(key=lambda item: SLOWEST_FIRST.get(item.path.parent.name, len(SLOWEST_FIRST)))
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_bounded_gives_up_in_time_and_leaves_the_call_alone() -> None:
     began = time.monotonic()
     with pytest.raises(Overdue, match=r"slow did not return within 0\.05 s"):
         bounded(slow, 0.05, "slow")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     go.set()
     assert done.wait(5)
 

@@ -203,7 +203,7 @@ def test_a_disk_that_is_behind_holds_nobody_up(tmp_path: Path, monkeypatch: pyte
     while writer.add(rows):
         taken += 1
     assert taken <= module.QUEUE + 1
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
 
     os.close(reader)  # and now the disk breaks: the one who hands over rows hears of it
     with pytest.raises(SnapshotFailed, match="Broken pipe"):
