@@ -185,10 +185,11 @@ def replay(
     of --state-ttl is the column --time.
     """
     from engine.model import Model
-    from stream.replay import milliseconds, write_predictions
+    from stream.replay import check_output, milliseconds, write_predictions
     from training.data import read_events
 
     ttl = None if state_ttl is None else milliseconds(state_ttl, time)
+    check_output(output, (model, *input))
     network = Model(model)
     events = read_events(input, key, value or network.signature.features, time)
     write_predictions(network, events.keys, events.stream, events.time, events.values, output, batch, ttl)

@@ -3,6 +3,7 @@
 Stands here, beside the codec, so that what `statecast replay` writes is encoded by the code that encodes for the topic.
 """
 
+from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
 
@@ -19,11 +20,17 @@ from stream.errors import UsageError
 
 def milliseconds(state_ttl: float, time: str | None) -> int:
     """The option --state-ttl, seconds, for the engine. Raises UsageError where no clock can go by it."""
-    if not (state_ttl > 0 and isfinite(state_ttl)):
-        raise UsageError(f"--state-ttl {state_ttl:g}: must be seconds, more than 0; leave it out for ever")
+    if not (state_ttl >= 0.001 and isfinite(state_ttl)):
+        raise UsageError(f"--state-ttl {state_ttl:g}: must be seconds, at least 0.001; leave it out for ever")
     if time is None:
         raise UsageError(f"--state-ttl {state_ttl:g}: needs the events' times; give --time COLUMN too")
     return round(state_ttl * 1000)
+
+
+def check_output(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError where what is read would be written over."""
+    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
+        raise UsageError(f"--output {output}: is an input; give another path")
 
 
 def write_predictions(
@@ -38,20 +45,16 @@ def write_predictions(
 ) -> None:
     """Step all events in their order and write one line for each.
 
-    keys: each stream's key; stream, time: [events]; values: [events, features], NaN where missing. ttl: time to live,
-    milliseconds, by a clock that the times drive; None: for ever.
+    keys: each stream's key; stream, time: [events]; values: [events, features], within float32, NaN where missing.
+    ttl: time to live, milliseconds, by a clock that the times drive; None: for ever.
     Raises UsageError where the values do not fit the model, or the file cannot be written.
     """
     features = len(model.signature.features)
     if values.shape[1] != features:
         raise UsageError(f"--value: {values.shape[1]} columns; the model has {features}: {model.signature.features}")
-    with np.errstate(over="ignore"):
-        x = values.astype(np.float32)
+    x = values.astype(np.float32)
     there = ~np.isnan(x)
     x[~there] = 0
-    beyond = np.flatnonzero(~np.isfinite(x).all(axis=1))
-    if len(beyond):
-        raise UsageError(f"--input: event {beyond[0]} holds {values[beyond[0]].tolist()}, which is beyond float32")
     columns = Columns(
         runs=[(0, 0, len(stream))],
         keys=[keys[s] for s in stream],
@@ -70,4 +73,4 @@ def write_predictions(
                     name = orjson.dumps(part.keys[event].decode())
                     sink.write(b'{"key":%b,%b\n' % (name, text[1:]))
     except OSError as error:
-        raise UsageError(f"--output {output}: cannot be written ({error.strerror})") from None
+        raise UsageError(f"--output {output}: cannot be written ({error.strerror}); give another path") from None

@@ -4,6 +4,7 @@ One row is one event: a key, a time, one or more values. Used by training, and b
 file (`statecast replay`, the load test), so it must import fast and never torch.
 """
 
+import codecs
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.errors import DataError
-from training.times import ACCEPTED, milliseconds
+from training.times import ACCEPTED, EARLIEST, LATEST, milliseconds
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 # Names of our own columns, such as no file of the user's has.
 KEY, TIME, STREAM = "(key)", "(time)", "(stream)"
 PARQUET = (".parquet", ".pq")
+MEND = "mend the value, or leave it empty where it is missing"
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class Place:
     """Where each row stands in its file, for messages."""
 
     path: Path
+    header: tuple[str, ...]  # as the file has it; a name may stand in it twice
     kind: str  # "line" or "row"
     numbers: NDArray[np.int64]
 
@@ -58,10 +61,11 @@ def read_events(paths: Sequence[Path | str], key: str | None, values: Sequence[s
 
     key: the column that names the stream; None takes all rows as one stream, "stream". values: the columns of numbers,
     the model's features. time: ISO 8601, epoch seconds or milliseconds, or what polars can parse; None takes the order
-    of rows. Empty, NA, NaN and null values are missing.
+    of rows. Empty, NA, NaN and null values are missing. CSV is text in UTF-8, or in UTF-16 with a byte order mark.
 
-    Raises DataError: a file that cannot be read or is empty, a column that is not there, text in a number column, a
-    time that cannot be understood, a row without key or time. Lines are counted from 1, the header included.
+    Raises DataError: a file that cannot be read or is empty, a column that is not there or there twice, text in a
+    number column, a value beyond float32, a time that cannot be understood, a row without key or time. Lines are
+    counted from 1, the header included.
     """
     if not paths:
         raise DataError("no data: give at least one CSV or Parquet file")
@@ -94,20 +98,26 @@ def _read(path: Path, key: str | None, values: list[str], time: str | None) -> p
     wanted = {"--key": [key] if key else [], "--value": values, "--time": [time] if time else []}
     for option, columns in wanted.items():
         for column in columns:
-            if column not in frame.columns:
-                raise DataError(_no_column(path, option, column, frame.columns))
+            if (found := place.header.count(column)) != 1:
+                raise DataError(_no_column(place, option, column, found))
     if not len(frame):
         raise DataError(f"{path}: holds no events, only a header; give a file with at least one row of data")
-    keys = frame[key].cast(pl.String) if key else pl.Series(["stream"]).new_from_index(0, len(frame))
+    try:
+        keys = frame[key].cast(pl.String) if key else pl.Series(["stream"]).new_from_index(0, len(frame))
+    except pl.exceptions.PolarsError:
+        raise DataError(_holds(place, key or "", frame, "texts or numbers; give a column of keys")) from None
     _refuse_first(
         place, key or "", frame, keys.is_null().to_numpy(), "is an empty key", "give every row its stream's key"
     )
     parts: list[pl.Series] = [keys.alias(KEY)]
     if time:
-        found = milliseconds(frame[time])
-        bad = found.is_null().to_numpy()
+        try:
+            times = milliseconds(frame[time])
+        except pl.exceptions.PolarsError:
+            raise DataError(_holds(place, time, frame, f"times; use {ACCEPTED}")) from None
+        bad = ~times.is_between(EARLIEST, LATEST).fill_null(value=False).to_numpy()
         _refuse_first(place, time, frame, bad, "cannot be understood as a time", f"use {ACCEPTED}")
-        parts.append(found.alias(TIME))
+        parts.append(times.alias(TIME))
     parts += [_numbers(place, name, frame) for name in values]
     return pl.DataFrame(parts)
 
@@ -118,21 +128,42 @@ def _open(path: Path) -> tuple[pl.DataFrame, Place]:
     try:
         if path.suffix in PARQUET:
             frame = pl.read_parquet(path)
-            return frame, Place(path, "row", np.arange(len(frame)) + 1)
-        frame = pl.read_csv(path, infer_schema=False, null_values=list(MISSING))
+            return frame, Place(path, tuple(frame.columns), "row", np.arange(len(frame)) + 1)
+        encoding, end = _form(path)
+        frame = pl.read_csv(path, infer_schema=False, null_values=list(MISSING), encoding=encoding, eol_char=end)
+        header = tuple(frame.columns)
+        if any(name.endswith("_duplicated_0") for name in header):  # what polars makes of a name's second column
+            first = pl.read_csv(path, infer_schema=False, has_header=False, n_rows=1, encoding=encoding, eol_char=end)
+            header = tuple(name or "" for name in first.row(0))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; give the path of a CSV or Parquet file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); give a readable file") from None
     except pl.exceptions.NoDataError:
         raise DataError(f"{path}: is empty; give a file with a header and at least one row of data") from None
+    except UnicodeDecodeError:
+        raise DataError(_no_text(path)) from None
     except pl.exceptions.PolarsError as error:
         raise DataError(_unreadable(path, str(error).splitlines()[0])) from None
+    if any("\0" in name for name in header):
+        raise DataError(_no_text(path))
     lines = np.arange(len(frame)) + 2
     if frame.width > 1:  # of one column an empty line is a missing value
         blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
         frame, lines = frame.filter(~blank), lines[~blank.to_numpy()]
-    return frame, Place(path, "line", lines)
+    return frame, Place(path, header, "line", lines)
+
+
+def _form(path: Path) -> tuple[str, str]:
+    """(encoding, the last character of a line) of a CSV file, by how it begins."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "utf-16" if wide else "utf8", "\r" if b"\r" in head and b"\n" not in head else "\n"
+
+
+def _no_text(path: Path) -> str:
+    return f"{path}: is not text in UTF-8; save it as CSV in UTF-8, or as Parquet"
 
 
 def _unreadable(path: Path, reason: str) -> str:
@@ -140,23 +171,32 @@ def _unreadable(path: Path, reason: str) -> str:
     if path.suffix in PARQUET:
         return f"{path}: is not a Parquet file ({reason}); give a Parquet or CSV file"
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            reader = csv.reader(lines)
-            width = len(next(reader))
+        with path.open(newline="", encoding=_form(path)[0]) as lines:
+            reader = csv.reader(lines, strict=True)
+            width, line = len(next(reader)), reader.line_num
             for row in reader:
+                line = reader.line_num
                 if len(row) > width:
                     return (
                         f"{path}, line {reader.line_num}: has {len(row)} fields where the header has {width}; "
                         "put texts that contain commas into double quotes"
                     )
-    except (UnicodeDecodeError, csv.Error):
-        return f"{path}: is not text in UTF-8; save it as CSV in UTF-8, or as Parquet"
+    except UnicodeDecodeError:
+        return _no_text(path)
+    except csv.Error as error:
+        if str(error) == "unexpected end of data":
+            return f"{path}, line {line + 1}: a double quote is opened and not closed; close it"
     return f"{path}: cannot be read as CSV ({reason}); give a CSV file with a header line"
 
 
-def _no_column(path: Path, option: str, column: str, there: list[str]) -> str:
+def _no_column(place: Place, option: str, column: str, found: int) -> str:
+    there = place.header
+    if found:
+        return f"{place.path}: {option} {column}: the header names {found} columns so; rename all but one"
     listed = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
-    message = f"{path}: {option} {column}: no such column; the columns are {listed}"
+    message = f"{place.path}: {option} {column}: no such column; the columns are {listed}"
+    if any(name.replace(".", "", 1).isdecimal() for name in there):
+        message += "; the first line must name the columns"
     if len(there) == 1 and any(mark in there[0] for mark in ";\t|"):
         message += "; the file seems to be separated by something else than commas"
     return message
@@ -166,15 +206,20 @@ def _numbers(place: Place, name: str, frame: pl.DataFrame) -> pl.Series:
     column = frame[name]
     if column.dtype == pl.String:
         column = column.str.strip_chars().replace({"": None})
-    try:
-        numbers = column.cast(pl.Float64, strict=False)
-    except pl.exceptions.PolarsError:
-        raise DataError(
-            f"{place.path}, column {name}: holds {column.dtype}, not numbers; give a column of numbers"
-        ) from None
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean, pl.Null)):
+        raise DataError(_holds(place, name, frame, "numbers; give a column of numbers"))
+    numbers = column.cast(pl.Float64, strict=False)
     bad = (numbers.is_null() & column.is_not_null() | numbers.is_infinite().fill_null(False)).to_numpy()
-    _refuse_first(place, name, frame, bad, "is not a number", "mend the value, or leave it empty where it is missing")
-    return numbers.fill_null(float("nan")).alias(name)
+    _refuse_first(place, name, frame, bad, "is not a number", MEND)
+    numbers = numbers.fill_null(float("nan"))
+    with np.errstate(over="ignore"):
+        beyond = np.isinf(numbers.to_numpy().astype(np.float32))
+    _refuse_first(place, name, frame, beyond, "is beyond float32, about 3.4e38", MEND)
+    return numbers.alias(name)
+
+
+def _holds(place: Place, name: str, frame: pl.DataFrame, wanted: str) -> str:
+    return f"{place.path}, column {name}: holds {frame[name].dtype}, not {wanted}"
 
 
 def _refuse_first(place: Place, name: str, frame: pl.DataFrame, bad: NDArray[np.bool_], what: str, mend: str) -> None:

@@ -1,10 +1,13 @@
 """Every option of `statecast train`, typed, with its help. Knows nothing of how they are asked for."""
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from export.signature import Scaling
 from training.errors import TrainingError
+
+MOST = {"hidden": 4096, "layers": 64, "threads": 1024}  # far beyond what serves anybody
 
 
 def _help(text: str) -> dict[str, str]:
@@ -74,13 +77,20 @@ class TrainOptions:
         for name in ("hidden", "layers", "experts", "epochs", "patience", "window", "lanes", "ar_order", "threads"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least 1")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise TrainingError(f"--{name} {getattr(self, name)}: must be at most {most}")
         for name in ("max_seconds", "learning_rate", "train_share", "valid_share"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be greater than 0")
+        if self.learning_rate == inf:
+            raise TrainingError(f"--learning-rate {self.learning_rate}: must be finite")
+        if not 0 <= self.seed < 2**63:
+            raise TrainingError(f"--seed {self.seed}: must be from 0 to {2**63 - 1}")
         if not 0 <= self.dropout < 1:
             raise TrainingError(f"--dropout {self.dropout}: must be at least 0 and less than 1")
-        if self.weight_decay < 0:
-            raise TrainingError(f"--weight-decay {self.weight_decay}: must be at least 0")
+        if not 0 <= self.weight_decay < inf:
+            raise TrainingError(f"--weight-decay {self.weight_decay}: must be at least 0, and finite")
         if self.train_share + self.valid_share >= 1:
             raise TrainingError(
                 f"--train-share {self.train_share} and --valid-share {self.valid_share} leave no test part; "

@@ -30,7 +30,7 @@ from training.measure import choose_lags, constants
 from training.network import Network
 from training.options import TrainOptions
 from training.prepare import Prepared, prepare
-from training.splits import TRAIN, Split, split
+from training.splits import TRAIN, Split, check_values, split
 
 MODEL = "model.onnx"
 
@@ -56,6 +56,7 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
     began = time.monotonic()
     events = read_events(data, options.key, options.value, options.time)
     parts = split(events, options.train_share, options.valid_share)
+    check_values(events, parts)
     folder = _folder(options.out)
     read = time.monotonic()
 
@@ -124,9 +125,12 @@ def export_run(run: Path | str, out: Path | str) -> Signature:
     Raises TrainingError where the folder holds no run or the file cannot be written, parity.ParityError where the
     file is not faithful.
     """
+    out = Path(out)
+    if out.is_dir():
+        raise TrainingError(f"--out {out}: is a directory; give the path of a file")
     point, weights = checkpoint.load(Path(run))
     try:
-        return _export(point, weights, Path(out))
+        return _export(point, weights, out)
     except OSError as error:
         raise TrainingError(f"--out {out}: cannot be written ({error.strerror}); give another path") from None
 

@@ -40,3 +40,24 @@ def split(events: Events, train_share: float, valid_share: float) -> Split:
             f"{counts[VALID]} and {counts[TEST]} events); give more events or other shares"
         )
     return result
+
+
+def check_values(events: Events, split: Split) -> None:
+    """Raise DataError where there is nothing to learn of a feature, or nothing to validate by."""
+    part = split.part(events.time)
+    there = np.isfinite(events.values)
+    for name, column in zip(events.features, there.T, strict=True):
+        if not column.any():
+            raise DataError(
+                f"--value {name}: all {len(column)} values are missing; mend the data, or name another column"
+            )
+        if not column[part == TRAIN].any():
+            raise DataError(
+                f"--value {name}: all {(part == TRAIN).sum()} values of the training part are missing, {column.sum()} "
+                "later ones are there; leave out the time before them, or give a larger --train-share"
+            )
+    if not there[part == VALID].any():
+        raise DataError(
+            f"--value {' '.join(events.features)}: all {(part == VALID).sum()} values of the validation part are "
+            "missing; mend the data, or give another --train-share or --valid-share"
+        )

@@ -13,6 +13,7 @@ FORMATS = (
 )
 ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z")
 DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d")
+EARLIEST, LATEST = -62_135_596_800_000, 253_402_300_799_999  # milliseconds: the years 1 to 9999
 ACCEPTED = "ISO 8601 such as 2024-05-01T12:00:00Z, or seconds or milliseconds since 1970"
 
 

@@ -136,6 +136,43 @@ def test_data_that_cannot_be_read_is_told_with_its_place(name: str, tmp_path: Pa
     assert all(part in line for part in parts), line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--lags", "1,2"], "not '1,2'"),
+        (["--hidden", "many"], "not 'many'"),
+        (["--seed", "-1"], "--seed -1"),
+    ],
+)
+def test_an_option_of_train_with_a_wrong_value_is_told(arguments: list[str], says: str, tmp_path: Path) -> None:
+    assert says in told(2, "train", "nowhere.csv", *arguments, "--out", str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--output", "{data}"], "--output {data}: is an input; give another path"),
+        (["--output", "{model}"], "--output {model}: is an input; give another path"),
+        (["--output", "{folder}"], "--output {folder}: cannot be written (Is a directory); give another path"),
+        (["--batch", "0"], "not '0'"),
+        (["--state-ttl", "1e-9", "--time", "value"], "--state-ttl 1e-09: must be seconds, at least 0.001"),
+        (["--state-ttl", "5"], "give --time COLUMN too"),
+        (["--value", "value", "--value", "w"], "--value: 2 columns; the model has 1"),
+    ],
+)
+def test_an_option_of_replay_with_a_wrong_value_is_told(
+    arguments: list[str], says: str, a_model: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("value,w\n1,2\n2,3\n")
+    before = data.read_bytes(), a_model.read_bytes()
+    places = {"data": data, "model": a_model, "folder": tmp_path}
+    given = [argument.format_map(places) for argument in arguments]
+    line = told(2, "replay", "--model", str(a_model), "--input", str(data), "--output", str(tmp_path / "out"), *given)
+    assert says.format_map(places) in line
+    assert before == (data.read_bytes(), a_model.read_bytes())
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "nowhere.csv" in told(2, "train", str(tmp_path / "nowhere.csv"), "--value", "v")
 

@@ -1,5 +1,6 @@
 """Reading events: order, times, missing values, and the one line that each kind of bad input gets."""
 
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,14 @@ def test_parquet_and_csv_of_several_files_are_one_set_of_events(tmp_path: Path) 
         ("t,k,v\n1,a,1\n1,,1\n", "line 3, column k: (empty) is an empty key"),
         ("t,k,v\n1,a,1\n1,a,1,5\n", "line 3: has 4 fields where the header has 3"),
         (b"t,k,v\n1,a\xff,1\n", "is not text in UTF-8"),
+        (b"\0" * 100, "is not text in UTF-8"),
+        ("t,k,v\n1,a,1\n".encode("utf-16-le"), "is not text in UTF-8"),
+        ("t,k,v\n1,a,-1e300\n", "line 2, column v: '-1e300' is beyond float32"),
+        ("t,k,v\n-9e13,a,1\n", "line 2, column t: '-9e13' cannot be understood as a time"),
+        ("t,k,v,v\n1,a,1,2\n", "--value v: the header names 2 columns so; rename all but one"),
+        ("t,k,v,k,k\n1,a,1,b,c\n", "--key k: the header names 3 columns so; rename all but one"),
+        ("1,a,1\n2,a,2\n", "--key k: no such column; the columns are 1, a, 1; the first line must name the columns"),
+        ('t,k,v\n1,a,1\n2,a,"2\n3,a,3\n', "line 3: a double quote is opened and not closed"),
     ],
 )
 def test_bad_csv_gets_one_line_with_place_value_and_mend(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -118,6 +127,46 @@ def test_a_parquet_file_that_is_none_or_holds_no_numbers_is_named(tmp_path: Path
     pl.DataFrame({"k": ["a", "a"], "t": [1, 2], "v": ["1", "x"]}).write_parquet(tmp_path / "data.parquet")
     with pytest.raises(DataError, match="row 2, column v: 'x' is not a number"):
         read_events([tmp_path / "data.parquet"], "k", ["v"], "t")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_files_of_other_programs_are_read(tmp_path: Path, encoding: str, end: str) -> None:
+    lines = ["t,k,v", "1,ä,1.5", "2,ä,", "3,ä,4"]
+    events = read(tmp_path, "".join(line + end for line in lines).encode(encoding))
+    assert events.keys == ["ä".encode()]
+    np.testing.assert_array_equal(events.values[:, 0], [1.5, np.nan, 4])
+    with pytest.raises(DataError, match="line 3, column v: 'warm' is not a number"):
+        read(tmp_path, "".join(line + end for line in ["t,k,v", "1,a,1", "2,a,warm"]).encode(encoding))
+    with pytest.raises(DataError, match="line 2: has 4 fields where the header has 3"):
+        read(tmp_path, "".join(line + end for line in ["t,k,v", "1,a,1,1"]).encode(encoding))
+
+
+def test_a_name_that_stands_twice_harms_nobody_who_does_not_ask_for_it(tmp_path: Path) -> None:
+    assert read(tmp_path, "t,k,v,note,note,,\n1,a,5,,,,\n").values.tolist() == [[5]]
+    assert read(tmp_path, "t,k,v,v_duplicated_0\n1,a,5,6\n").values.tolist() == [[5]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"v": [[1]]}, "column v: holds List(Int64), not numbers; give a column of numbers"),
+        ({"v": [date(2020, 1, 1)]}, "column v: holds Date, not numbers"),
+        ({"v": [1e300]}, "row 1, column v: '1e+300' is beyond float32"),
+        ({"k": [[1]]}, "column k: holds List(Int64), not texts or numbers; give a column of keys"),
+        ({"k": [b"\xff"]}, "column k: holds Binary, not texts or numbers; give a column of keys"),
+        ({"t": [[1]]}, "column t: holds List(Int64), not times; use ISO 8601"),
+        ({"t": [time(1)]}, "column t: holds Time, not times; use ISO 8601"),
+        ({"t": [timedelta(1)]}, "column t: holds Duration"),
+    ],
+)
+def test_parquet_columns_of_another_kind_are_named(
+    tmp_path: Path, columns: dict[str, list[object]], message: str
+) -> None:
+    pl.DataFrame({"k": ["a"], "t": [1], "v": [1], **columns}).write_parquet(tmp_path / "data.parquet")
+    with pytest.raises(DataError) as caught:
+        read_events([tmp_path / "data.parquet"], "k", ["v"], "t")
+    assert message in str(caught.value)
 
 
 def test_parts_are_cut_by_time_alone(tmp_path: Path) -> None:

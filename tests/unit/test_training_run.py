@@ -1,6 +1,7 @@
 """A whole run: what it learns, what it leaves, that it repeats, and how it stops."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -179,8 +180,33 @@ def test_streams_of_one_event_teach_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ([], "--value value: all 100 values are missing; mend the data, or name another column"),
+        (range(80, 100), "--value value: all 70 values of the training part are missing, 20 later ones are there; "),
+        ([*range(70), *range(80, 100)], "--value value: all 10 values of the validation part are missing; "),
+    ],
+)
+def test_data_without_values_is_told(tmp_path: Path, there: Sequence[int], message: str) -> None:
+    values = np.full(100, np.nan)
+    values[list(there)] = np.arange(len(there)) % 7
+    with pytest.raises(DataError) as caught:
+        train([table(tmp_path, {"a": values})], options(tmp_path / "RUN"))
+    assert str(caught.value).startswith(message)
+    assert not (tmp_path / "RUN").exists()
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"seed": -1}, "--seed -1: must be from 0 to"),
+        ({"seed": 2**64}, "--seed 18446744073709551616: must be from 0 to"),
+        ({"threads": 1_000_000}, "--threads 1000000: must be at most 1024"),
+        ({"hidden": 100_000_000}, "--hidden 100000000: must be at most 4096"),
+        ({"layers": 100_000}, "--layers 100000: must be at most 64"),
+        ({"learning_rate": np.inf}, "--learning-rate inf: must be"),
+        ({"weight_decay": np.nan}, "--weight-decay nan: must be"),
+        ({"weight_decay": np.inf}, "--weight-decay inf: must be"),
         ({"task": "symbol"}, "--task symbol"),
         ({"hidden": 0}, "--hidden 0"),
         ({"scaling": "none"}, "--scaling none"),
@@ -208,6 +234,12 @@ def test_a_folder_that_cannot_be_made_or_holds_no_run_is_named(sines: Path, tmp_
     (tmp_path / "weights.safetensors").write_bytes(b"")
     with pytest.raises(TrainingError, match="holds no usable run"):
         export_run(tmp_path, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_a_model_file_needs_a_name(run: RunResult, out: str) -> None:
+    with pytest.raises(TrainingError, match=r"--out .*: is a directory; give the path of a file"):
+        export_run(run.folder, out)
 
 
 def test_the_loop_takes_time_as_an_argument() -> None:
