@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,15 +63,20 @@ class Application:
     def serving(self, *more: str) -> AbstractContextManager[Service]:
         return serving(self.folder / f"serve-{uuid.uuid4().hex[:8]}.log", *self.arguments(*more))
 
-    def drain(self, *more: str) -> None:
+    def drain(self, *more: str) -> Service:
         with self.serving("--until-end", *more) as service:
             assert service.wait() == 0, service.log.read_text()
+        return service
+
+    def predicted(self, count: int) -> None:
+        """Wait until there are so many outputs. A look reads them all, beside the service, so it is not taken often."""
+        eventually(f"{count} outputs", lambda: len(read(self.servers, self.output)) == count, 90, pause=0.5)
 
     def crashed(self) -> None:
         """It has predicted everything, and died before its rows were in the changelog."""
         wanted = sum(self.ends().values())
         with self.serving("--checkpoint-interval", "3600") as service:
-            eventually("all outputs", lambda: len(read(self.servers, self.output)) == wanted, 90)
+            self.predicted(wanted)
             service.kill()
 
     def outputs(self) -> list[tuple[bytes, int, int]]:
@@ -165,6 +170,9 @@ class Application:
             admin.create_partitions({topic: partitions})
 
 
+MakeApplication = Callable[..., Application]
+
+
 @contextmanager
 def kafka_admin(servers: str) -> Iterator[Any]:
     with closing(KafkaAdminClient(bootstrap_servers=servers)) as admin:
@@ -190,8 +198,9 @@ def last_line(service: Service, timeout: float = 90.0) -> str:
     return lines[-1]
 
 
-def streams_of(application: Application, partition: int) -> set[bytes]:
-    return {r.key for r in read(application.servers, application.input) if r.partition == partition}
+def homes(application: Application) -> dict[bytes, int]:
+    """Stream -> its partition."""
+    return {r.key: r.partition for r in read(application.servers, application.input)}
 
 
 def steps(application: Application, begin: dict[int, int] | None = None) -> list[tuple[bytes, int, int]]:

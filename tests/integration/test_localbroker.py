@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from localbroker.broker import LocalBroker
 from localbroker.errors import LocalBrokerError
 from localbroker.ports import free_port
-from tests.service import eventually
+from tests.service import create_topic, eventually
 
 OWNER = """
 import sys, time
@@ -54,12 +54,6 @@ def read(bootstrap_servers: str, topic: str, count: int) -> list[bytes]:
         values += [record.value for records in consumer.poll(500).values() for record in records]
     consumer.close()
     return values
-
-
-def make_the_topic(broker: LocalBroker) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
-    admin.create_topics({"kept": {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
-    admin.close()
 
 
 @contextlib.contextmanager
@@ -106,7 +100,7 @@ def test_data_outlive_a_crash_a_stop_and_another_port(tmp_path: Path) -> None:
     broker = LocalBroker(tmp_path)
     broker.start()
     port = broker.port
-    make_the_topic(broker)
+    create_topic(broker.bootstrap_servers, "kept")
     send(broker.bootstrap_servers, "kept", b"one")
 
     broker.kill()

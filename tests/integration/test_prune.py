@@ -3,24 +3,23 @@
 from contextlib import closing
 
 from stream.topics import changelog_name
-from tests.integration.application import Application, one_line
-from tests.integration.test_state import MakeApplication, application, make  # noqa: F401  fixtures
+from tests.integration.application import Application, MakeApplication, one_line
 from tests.service import command, eventually
 
 
-def prune(application: Application, *arguments: str) -> tuple[int, str, str]:  # noqa: F811
+def prune(application: Application, *arguments: str) -> tuple[int, str, str]:
     result = command(
         "state", "prune", "--bootstrap-servers", application.servers, "--application-id", application.name, *arguments
     )
     return result.returncode, result.stdout, result.stderr
 
 
-def topics(application: Application) -> set[str]:  # noqa: F811
+def topics(application: Application) -> set[str]:
     with closing(application.asking()) as admin:
         return {topic for topic in admin.topics() if topic.startswith((application.name, application.input))}
 
 
-def test_it_deletes_what_no_kept_model_needs(application: Application) -> None:  # noqa: F811
+def test_it_deletes_what_no_kept_model_needs(application: Application) -> None:
     old = changelog_name(application.name, "0123456789ab")
     application.make(old, 1, cleanup_policy="compact")
     application.make(f"{application.name}.other.state", 1, cleanup_policy="compact")
@@ -55,8 +54,8 @@ def test_it_deletes_what_no_kept_model_needs(application: Application) -> None: 
     assert f"--application-id {application.name}: has no changelog at" in one_line(code, told)
 
 
-def test_a_running_member_s_changelog_is_safe(make: MakeApplication) -> None:  # noqa: F811
-    application = make()  # noqa: F811
+def test_a_running_member_s_changelog_is_safe(make: MakeApplication) -> None:
+    application = make()
     old = changelog_name(application.name, "0123456789ab")
     application.make(old, 1, cleanup_policy="compact")
     application.feed()

@@ -161,7 +161,7 @@ def test_sigterm_commits_and_ends_at_once_and_the_next_start_goes_on(world: Worl
     with serving(world.log, *world.arguments()) as service:
         eventually("some output", lambda: world.output_count() > 0)
         service.terminate()
-        assert service.wait(20) == 0
+        assert service.wait(40) == 0
         assert service.said("stopped")
     world.drain()
     assert world.check().outputs.seen == 2000
