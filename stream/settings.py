@@ -264,4 +264,6 @@ def _told(place: tuple[int | str, ...], seen: object, message: str, kind: str) -
             else "the value into quotes"
         )
         return f"[kafka] properties: {place[2]}: put {mend}"
+    if kind.startswith("byte_size"):
+        message = "must be a number of bytes, e.g. 4GiB"
     return f"{where}: {message.removeprefix('Value error, ')}, not {seen!r}" if place else message

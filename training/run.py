@@ -128,6 +128,8 @@ def export_run(run: Path | str, out: Path | str) -> Signature:
     out = Path(out)
     if out.is_dir():
         raise TrainingError(f"--out {out}: is a directory; give the path of a file")
+    if out.resolve() in [(Path(run) / name).resolve() for name in (checkpoint.CONFIG, checkpoint.WEIGHTS)]:
+        raise TrainingError(f"--out {out}: is what the model is built from; give another path")
     point, weights = checkpoint.load(Path(run))
     try:
         return _export(point, weights, out)

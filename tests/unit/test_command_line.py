@@ -187,7 +187,8 @@ SERVERS = "must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535"
     [
         (["--commit-interval", "-1"], "--commit-interval"),
         (["--delivery", "twice"], "'exactly_once' or 'at_least_once'"),
-        (["--memory-limit", "plenty"], "--memory-limit"),
+        (["--memory-limit", "-1"], "[limits] memory_limit): must be a number of bytes, e.g. 4GiB, not '-1'"),
+        (["--memory-limit", "2 pounds"], "must be a number of bytes, e.g. 4GiB, not '2 pounds'"),
         (["--memory-limit", "0"], "--memory-limit"),
         (["--http", "nowhere"], "must be HOST:PORT"),
         (["--http", "127.0.0.1:²"], "must be HOST:PORT"),

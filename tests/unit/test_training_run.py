@@ -242,5 +242,13 @@ def test_a_model_file_needs_a_name(run: RunResult, out: str) -> None:
         export_run(run.folder, out)
 
 
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+def test_a_run_is_not_written_over_by_its_model(run: RunResult, name: str) -> None:
+    before = (run.folder / name).read_bytes()
+    with pytest.raises(TrainingError, match=f"{name}: is what the model is built from; give another path"):
+        export_run(run.folder, run.folder / name)
+    assert (run.folder / name).read_bytes() == before
+
+
 def test_the_loop_takes_time_as_an_argument() -> None:
     assert "clock" in loop.__annotations__
