@@ -16,7 +16,7 @@ from stream.partitions import Partition, Phase
 from stream.state.beginning import Found, Fresh, Names, Resume, WarmUp, beginning
 from stream.state.keeper import Keeper
 from stream.state.questions import Answer, Questions
-from stream.state.restore import Halted, Load, Restorer
+from stream.state.restore import Halted, Load, Restorer, Room
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Admission:
         self._origins.pop(number, None)
         self._to_flow.discard(number)
 
-    def turn(self, source: Source, room: Callable[[int], bool]) -> None:
+    def turn(self, source: Source, room: Room) -> None:
         """Load a slice, and decide about what is loaded. Raises EnvironmentFault where a partition must not begin."""
         for done in self._restorer.turn(SLICE, room):
             partition = self._group[done.number]

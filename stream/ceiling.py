@@ -58,7 +58,7 @@ class Ceiling:
         stay = np.concatenate(here)
         if self.room(streams - len(stay), stay):
             return True
-        self.wanted = streams
+        self.wanted = streams - len(stay)
         return False
 
     def relieved(self) -> bool:

@@ -56,10 +56,10 @@ class Fencing:
         self._fenced: dict[str, float] = {}
         self._suspects: list[Suspect] = []
 
-    def waits(self, number: int, writer: str | None, since: float) -> None:
-        """A restore has stood still since then; writer: whom the partition's marker names."""
-        if writer not in (None, self._slot) and self._clock() - since > STABLE:
-            self._end(str(writer), number)
+    def waits(self, number: int, writer: str, since: float) -> None:
+        """Something has held up a restore since then; writer: whom the partition's marker names."""
+        if writer != self._slot and self._clock() - since > STABLE:
+            self._end(writer, number)
 
     def suspect(self, number: int, writer: str | None, held: int | None) -> None:
         """A predecessor that died before it wrote state or offsets holds nobody up here, but its open transaction hides

@@ -10,11 +10,12 @@ Invariants
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
+from engine.columns import Ints
 from engine.rows import Rows
 from engine.step import Engine
 from stream import metrics
@@ -22,13 +23,15 @@ from stream.broker.gone import Gone
 from stream.broker.port import Reader, Records
 from stream.errors import EnvironmentFault, Unavailable
 from stream.state import changelog
-from stream.state.changelog import Marker
+from stream.state.changelog import Entries, Marker
 from stream.state.fencing import Fencing
 from stream.state.places import Place
 from stream.state.questions import Answer, Questions
 from stream.state.snapshot import Snapshot, SnapshotDamaged
 
 log = structlog.get_logger()
+
+Room = Callable[[int, Ints], bool]
 
 SLICE = 2048  # records decoded at a time
 REPEAT = 0.2  # seconds between two askings
@@ -42,13 +45,15 @@ class Load:
     number: int
     began: float
     place: Place | None = None
+    unknown_since: float | None = None  # an answer came, and did not tell the place
     marker: Marker | None = None
     newest: int = -1  # the largest offset of any row
     rows: int = 0
     snapshot: Snapshot | None = None  # being read, or read already
     chunks: Iterator[Rows] | None = None  # of it, yet to be read
     reading: bool = False  # the changelog
-    moved_at: float = 0.0  # when the last record came, or the end was learnt
+    held_since: float | None = None  # it reads, has not come to the end, and nothing comes
+    kept: list[Entries] = field(default_factory=list)  # read, and waiting for room, oldest first
     told_at: float = 0.0
 
 
@@ -100,6 +105,7 @@ class Restorer:
         self._slice = max(1, min(SLICE, engine.slots.capacity // 4))  # each record may be a stream that needs room
         self._loads: dict[int, Load] = {}
         self._asked: Answer[dict[int, Place]] | None = None
+        self._asked_for: list[Load] = []
         self._ask_at = 0.0
 
     def connect(self) -> None:
@@ -118,7 +124,7 @@ class Restorer:
     def start(self, number: int) -> None:
         """Load this partition: its snapshot, where there is one, and the changelog from there on."""
         now = self._clock()
-        load = self._loads[number] = Load(number, now, moved_at=now, told_at=now, snapshot=self._snapshot(number))
+        load = self._loads[number] = Load(number, now, told_at=now, snapshot=self._snapshot(number))
         if load.snapshot is None:
             self._read(load, 0)
         else:
@@ -147,14 +153,14 @@ class Restorer:
         log.warning("snapshot_ignored", partition=load.number, reason=reason)
         self._let_go(load)
         self._engine.drop(load.number)
-        self._loads[load.number] = again = Load(load.number, load.began, moved_at=self._clock(), told_at=load.told_at)
+        self._loads[load.number] = again = Load(load.number, load.began, told_at=load.told_at)
         again.place = load.place
         self._read(again, 0)
 
-    def turn(self, seconds: float, room: Callable[[int], bool]) -> list[Load | Halted]:
+    def turn(self, seconds: float, room: Room) -> list[Load | Halted]:
         """Work for about so many seconds. What is loaded, or cannot be, and no longer on its way.
 
-        room: makes room for so many more streams, or tells that there is none now.
+        room: makes room for so many more streams, not at the cost of those in these slots, or tells that there is none.
         """
         self._fencing.look()
         if not self._loads:
@@ -164,24 +170,19 @@ class Restorer:
         self._ask()
         for load in list(self._loads.values()):
             self._take_chunks(load, room, until)
-        while room(self._slice) and time.perf_counter() < until:
-            try:
-                batches = self._reader.poll(self._slice, 0.0)
-            except Gone as gone:
-                raise EnvironmentFault(
-                    f"changelog {self._topic}: records that a restore needs were deleted from it, so rows are missing; "
-                    f"use another --application-id to start anew ({gone})"
-                ) from None
-            if not batches:
-                break
+        idle = False
+        while not idle and time.perf_counter() < until and self._settled(room):
+            batches = self._poll()
+            idle = not batches
             for batch in batches:
                 if (reading := self._loads.get(batch.partition)) is not None:
                     try:
-                        self._take(reading, batch)
+                        self._take(reading, batch, room)
                     except changelog.Foreign as foreign:
                         done.append(self._halt(reading, batch, foreign))
         for load in list(self._loads.values()):
-            if load.reading and load.place and (self._reader.position(load.number) or 0) >= load.place.state_end:
+            at_end = load.place and (self._reader.position(load.number) or 0) >= load.place.state_end
+            if load.reading and load.place and at_end and not load.kept:
                 if reason := self._contradiction(load, load.place):
                     self._without_snapshot(load, reason)
                 else:
@@ -189,26 +190,68 @@ class Restorer:
                     self._fencing.suspect(load.number, load.marker.writer if load.marker else None, load.place.held)
                     done.append(load)
             else:
+                held = idle and load.reading and load.place is not None and not at_end
+                load.held_since = (load.held_since or self._clock()) if held else None
                 self._tell(load)
         self._unblock()
         return done
 
-    def _take_chunks(self, load: Load, room: Callable[[int], bool], until: float) -> None:
+    def _poll(self) -> list[Records]:
+        try:
+            return self._reader.poll(self._slice, 0.0)
+        except Gone as gone:
+            raise EnvironmentFault(
+                f"changelog {self._topic}: records that a restore needs were deleted from it, so rows are missing; "
+                f"use another --application-id to start anew ({gone})"
+            ) from None
+        except Unavailable as error:  # the loop's own poll knows how long the broker may be away
+            log.warning("changelog_cannot_be_read_now", reason=str(error))
+            return []
+
+    def _settled(self, room: Room) -> bool:
+        """Load what was kept, of every partition; False: there is no room for some of it."""
+        return all(self._settle(load, room) for load in self._loads.values())
+
+    def _settle(self, load: Load, room: Room) -> bool:
+        """Load what was kept; False: there is no room for some of it."""
+        while load.kept:
+            entries = load.kept[0]
+            if entries.gone:
+                self._engine.forget(load.number, entries.gone)
+            if not self._has_room(load.number, entries.rows.keys, room):
+                return False
+            if len(entries.rows):
+                self._engine.load(load.number, entries.rows)
+                load.newest = max(load.newest, int(entries.rows.offset.max()))
+                load.rows += len(entries.rows)
+                metrics.RESTORED_ROWS.inc(len(entries.rows))
+            load.kept.pop(0)
+        return True
+
+    def _has_room(self, number: int, keys: Sequence[bytes], room: Room) -> bool:
+        """Whether the new ones of these streams find room, and the known ones keep theirs."""
+        slots = self._engine.slots
+        if self._engine.room >= len(keys):
+            return True
+        known = {key for key in keys if slots.has(number, key)}
+        return room(len(set(keys)) - len(known), slots.find(number, [*known]))
+
+    def _take_chunks(self, load: Load, room: Room, until: float) -> None:
         """The next rows of a partition's snapshot; after the last, the changelog is read from where it was then."""
         if load.snapshot is None or load.reading:
             return
         try:
-            while load.chunks is not None and time.perf_counter() < until and room(self._slice):
+            while load.chunks is not None and self._settle(load, room) and time.perf_counter() < until:
                 rows = next(load.chunks, None)
                 if rows is None:
                     load.chunks = None
                 else:
-                    self._engine.load(load.number, rows)
-                    self._count(load, rows)
+                    load.kept.append(Entries(rows, [], None))
+                    self._settle(load, room)
         except SnapshotDamaged as damaged:
             self._without_snapshot(load, str(damaged))
             return
-        if load.chunks is None and load.place is not None:
+        if load.chunks is None and not load.kept and load.place is not None:
             position = load.snapshot.head.changelog_position
             if position > load.place.state_end:
                 self._without_snapshot(load, f"the changelog ends at {load.place.state_end}, it was at {position}")
@@ -227,20 +270,11 @@ class Restorer:
             return "it belongs to another state of this application"
         return ""
 
-    def _take(self, load: Load, batch: Records) -> None:
+    def _take(self, load: Load, batch: Records, room: Room) -> None:
         entries = changelog.read(batch.keys, batch.values, self._engine.model.row_width)
-        if entries.gone:
-            self._engine.forget(load.number, entries.gone)
-        if len(entries.rows):
-            self._engine.load(load.number, entries.rows)
-            self._count(load, entries.rows)
         load.marker = entries.marker or load.marker
-        load.moved_at = self._clock()
-
-    def _count(self, load: Load, rows: Rows) -> None:
-        load.newest = max(load.newest, int(rows.offset.max(initial=-1)))
-        load.rows += len(rows)
-        metrics.RESTORED_ROWS.inc(len(rows))
+        load.kept.append(entries)
+        self._settle(load, room)
 
     def _halt(self, load: Load, batch: Records, foreign: changelog.Foreign) -> Halted:
         self.stop(load.number)
@@ -264,21 +298,29 @@ class Restorer:
         now = self._clock()
         if self._asked is not None and self._asked.there:
             answer, self._asked = self._asked, None
+            places: dict[int, Place] = {}
             try:
-                for number, place in answer.get().items():
-                    if number in self._loads and self._loads[number].place is None:
-                        self._loads[number].place = place
-                        self._loads[number].moved_at = now
+                places = answer.get()
             except Unavailable as error:
                 log.warning("committed_offsets_not_known_yet", reason=str(error))
+            for load in self._asked_for:
+                # A partition that went and came back since is another load: others may have worked on it meanwhile.
+                if self._loads.get(load.number) is load:
+                    load.place = places.get(load.number)
+                    if load.place is None:
+                        load.unknown_since = load.unknown_since or now
             self._ask_at = now + REPEAT
-        unknown = [load.number for load in self._loads.values() if load.place is None]
+        unknown = [load for load in self._loads.values() if load.place is None]
         if unknown and self._asked is None and now >= self._ask_at:
-            self._asked = self._questions.ask(lambda: self._places.locate(unknown))
+            numbers = [load.number for load in unknown]
+            self._asked, self._asked_for = self._questions.ask(lambda: self._places.locate(numbers)), unknown
 
     def _unblock(self) -> None:
+        """A predecessor that died in a transaction may be what some partitions wait for."""
         for load in self._loads.values():
-            self._fencing.waits(load.number, load.marker.writer if load.marker else None, load.moved_at)
+            since = load.unknown_since if load.place is None else load.held_since
+            if since is not None and load.marker is not None:
+                self._fencing.waits(load.number, load.marker.writer, since)
 
 
 def _marker(snapshot: Snapshot) -> Marker | None:
