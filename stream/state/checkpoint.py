@@ -26,6 +26,7 @@ from stream.state.dirty import Dirty
 SHARE = 0.1  # of the loop's time that may go into rows that are not due yet
 EAGER = 0.2  # of the interval: rows that have been dirty for less are not written before they must be
 LONGEST = 0.012  # seconds that the rows of one commit may take
+GRAIN = 0.01  # of the interval: rows that became dirty within it count as one
 SWEEP = 32_768  # slots looked at in a commit for streams that are cold by rule
 
 
@@ -71,7 +72,7 @@ class Checkpoint:
 
     def begin(self, partition: int) -> None:
         """A partition is here, its rows as the changelog has them."""
-        self._queues[partition] = Dirty()
+        self._queues[partition] = Dirty(self._interval * GRAIN)
 
     def drop(self, partition: int) -> None:
         """A partition goes. Before its slots are freed."""
@@ -90,11 +91,6 @@ class Checkpoint:
         clean = slots[~self._dirty[slots]]
         touched = self._engine.bank.touched()
         return clean if not len(touched) else np.setdiff1d(clean, touched, assume_unique=True)
-
-    @property
-    def waiting_rows(self) -> int:
-        """How many rows wait, in all partitions."""
-        return sum(map(len, self._queues.values()))
 
     def waiting(self, now: float) -> bool:
         """Whether there is something to commit although no event came: rows that wait, or are in the open transaction,
@@ -200,7 +196,8 @@ class Checkpoint:
 
     def _newly_dirty(self) -> Ints:
         touched = [slots[~self._dirty[slots] | self._written[slots]] for slots in self._engine.bank.writes()]
-        return np.unique(np.concatenate(touched)) if touched else np.empty(0, np.int64)
+        found = np.unique(np.concatenate(touched)) if touched else np.empty(0, np.int64)
+        return found[self._engine.bank.offset[found] >= 0]  # a stream all of whose events were refused has no row
 
     def _cold(self, ttls: Mapping[int, int | None], most: int) -> dict[int, Ints]:
         """The next streams, partition by partition, that are cold by rule and that nothing remembers otherwise."""

@@ -21,7 +21,9 @@ class Chunk:
 class Dirty:
     """A queue. A row is in it at most once."""
 
-    def __init__(self) -> None:
+    def __init__(self, grain: float = 0.0) -> None:
+        """grain: seconds within which what became dirty is taken together, so that the queue stays short."""
+        self._grain = grain
         self._chunks: deque[Chunk] = deque()
         self._rows = 0
 
@@ -30,9 +32,14 @@ class Dirty:
 
     def add(self, slots: Ints, since: int, clock: int, now: float) -> None:
         """These rows became dirty. since and now never go back."""
-        if len(slots):
+        if not len(slots):
+            return
+        last = self._chunks[-1] if self._chunks else None
+        if last is not None and now - last.at < self._grain:
+            last.slots = np.concatenate([last.slots, slots])
+        else:
             self._chunks.append(Chunk(slots, since, clock, now))
-            self._rows += len(slots)
+        self._rows += len(slots)
 
     def oldest(self, most: int) -> Ints:
         """At most so many of the rows that have been dirty longest."""

@@ -80,11 +80,6 @@ class Keeper:
         return self._checkpoint.pressed(now)
 
     @property
-    def dirty(self) -> int:
-        """How many rows the changelog lacks."""
-        return self._checkpoint.waiting_rows
-
-    @property
     def lag(self) -> int:
         """Offsets that a restore of everything here would look at."""
         return sum(marker.position - marker.replay for marker in self.markers.values())
