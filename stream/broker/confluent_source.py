@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.broker.admin import release_slot, remove_member
-from stream.broker.deadline import abandon
+from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.gone import gone
 from stream.broker.librdkafka import (
     FENCED_INSTANCE,
@@ -28,7 +28,9 @@ from stream.broker.librdkafka import (
     settings,
 )
 from stream.broker.port import Identity, Listener, Records
-from stream.errors import Refused, SlotTaken
+from stream.errors import Refused, SlotTaken, Unavailable
+
+CLOSE = 10.0  # seconds
 
 
 class ConfluentSource:
@@ -165,7 +167,8 @@ class ConfluentSource:
             if code in GROUP_REFUSED or error.fatal():
                 raise Refused(f"cannot join the group {self._identity.group}: {error.str()}")
             if code in NO_TOPIC:
-                partitions_of(self._consumer, self._topic, 5.0)  # a restarting broker may have said so by mistake
+                with contextlib.suppress(Unavailable):  # records came with it: they must not be lost
+                    partitions_of(self._consumer, self._topic, 5.0)  # a restarting broker may have said so by mistake
             # _MAX_POLL_EXCEEDED comes with a call of `lost`, and the client joins again by itself; the rest is news.
             self._watch(error)
         # `is None`: a Message has a length, so that one without a value is false.
@@ -235,6 +238,7 @@ class ConfluentSource:
         return GroupOf(self._topic, self._consumer.consumer_group_metadata())
 
     def close(self, leave: bool) -> None:
-        self._consumer.close()
+        with contextlib.suppress(Overdue):  # its session ends by itself
+            bounded(self._consumer.close, CLOSE, "consumer")
         if leave:
             remove_member(self._identity)
