@@ -10,6 +10,7 @@ from stream.errors import BrokerFault, EnvironmentFault
 from stream.state.questions import Answer, Questions
 
 FIRST = 2.0  # seconds after the start: a restart is what leaves partitions without an owner
+AGAIN = 1.0  # seconds from a look that found partitions without an owner to the one that makes sure
 EVERY = 5.0  # seconds; a look costs the brokers four small requests
 
 
@@ -47,10 +48,11 @@ class Watch:
         self._clock = clock
         self._next = clock() + FIRST
         self._asked: Answer[_Found] | None = None
+        self._unowned: set[int] = set()  # at the last look
 
     def turn(self) -> set[int]:
-        """Look from time to time. Partitions that were just found without an owner, mostly none. Raises
-        EnvironmentFault where a topic is not what it was."""
+        """Look from time to time. Partitions that two looks in a row found without an owner, mostly none: between the
+        rounds of a rebalance they have none for a moment. Raises EnvironmentFault where a topic is not what it was."""
         if self._asked is not None and self._asked.there:
             asked, self._asked = self._asked, None
             self._next = self._clock() + EVERY
@@ -60,7 +62,11 @@ class Watch:
                 return set()  # whoever needs the broker says so
             for option, topic in found.topics.items():
                 check(option, self._topics[option], topic)
-            return found.unowned
+            still = self._unowned & found.unowned
+            self._unowned = found.unowned - still
+            if self._unowned:
+                self._next = self._clock() + AGAIN
+            return still
         if self._asked is None and self._clock() >= self._next:
             self._asked = self._questions.ask(self._look)
         return set()
