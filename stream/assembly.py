@@ -37,6 +37,7 @@ from stream.worker import Plan, Rooms, Worker
 if TYPE_CHECKING:
     from stream.state.spill import Spill
 
+HAND_OVER = 1 / 3  # of the session timeout: a member that takes longer to let go of partitions may be thrown out
 SHARE_OF_ROOM = 4  # a batch may bring new streams for a quarter of the rows, so that the others can make room
 
 
@@ -163,7 +164,9 @@ def assemble(
         ),
         keeper=keeper,
         pending=pending,
-        mending=Mending(link, group, own_offsets, pending, access.broker_timeout, clock, stopping),
+        mending=Mending(
+            link, group, own_offsets, pending, access.broker_timeout, access.session_timeout, clock, stopping
+        ),
         admission=admission,
         ceiling=ceiling,
         watch=Watch(layout.input, layout.changelog, looks, watching, clock),
@@ -172,6 +175,7 @@ def assemble(
     plan = Plan(
         partitions=layout.partitions,
         batch=max(1, min(delivery.batch, engine.slots.capacity // SHARE_OF_ROOM)),
+        hand_over=kafka.session_timeout * HAND_OVER,
         leave=delivery.on_stop == "leave",
         until_end=delivery.until_end,
         rules=rules,

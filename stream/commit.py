@@ -73,15 +73,23 @@ class Delivery:
             self._ledger.send(self._state_topic, partition, entries.keys, entries.values, [now] * len(entries.keys))
         return time.perf_counter() - began
 
-    def commit(self, positions: Mapping[int, int], state: Mapping[int, Entries], source: Source) -> float:
+    def commit(
+        self, positions: Mapping[int, int], state: Mapping[int, Entries], source: Source, within: float | None = None
+    ) -> float:
         """Make everything published so far, this state and these input positions durable and visible together.
 
-        Returns the seconds that handing over the state took.
+        within: seconds for the whole of it; None: each call has its own. Returns the seconds that handing over the
+        state took.
         """
+        deadline = None if within is None else time.monotonic() + within
+
+        def left() -> float:
+            return self._timeout if deadline is None else max(0.1, deadline - time.monotonic())
+
         failpoint.reach("commit")
         # 1. At least once: every output has arrived before any offset moves past its event.
         if self._outlet is not self._ledger:
-            self._outlet.flush(self._timeout)
+            self._outlet.flush(left())
             failpoint.reach("flushed")
         # 2. The transaction, unless outputs have opened it.
         self._begin()
@@ -90,13 +98,20 @@ class Delivery:
         took = self.write(state)
         failpoint.reach("state")
         # 4. Input offsets, with the group's metadata as it is now: a member that was expelled is refused (KIP-447).
-        self._ledger.send_offsets(positions, source.group(), self._timeout)
+        self._ledger.send_offsets(positions, source.group(), left())
         failpoint.reach("offsets")
         # 5. All or nothing.
-        self._ledger.commit(self._timeout)
+        self._ledger.commit(left())
         self._open = False
         failpoint.reach("committed")
         return took
+
+    def prove(self) -> None:
+        """Raise SinkFenced where another process has taken this slot's transactions since. What was published and not
+        committed is lost with it."""
+        self._begin()
+        self._ledger.send(self._state_topic, 0, [b"?"], [None], [int(time.time() * 1000)])  # nobody ever reads it
+        self._ledger.flush(self._timeout)
 
     def close(self) -> None:
         """Let go; an open transaction is aborted where the broker still answers."""

@@ -6,6 +6,7 @@ the notes when the poll has returned.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from stream.errors import SinkFailed
 from stream.partitions import COMMITTING, Partition, Phase
 
 
@@ -28,6 +29,8 @@ class Group:
     def revoked(self, partitions: Sequence[int]) -> None:
         if self.may_commit and self._failure is None:
             try:
+                if any(what == "lost" for what, _ in self._notes):  # in this very poll: their events are not to stand
+                    raise SinkFailed("partitions were lost before their events were committed")
                 self.commit()
             except Exception as error:  # the client library must not see it; the loop does, at once
                 self._failure = error
@@ -59,14 +62,16 @@ class Group:
         return [p for n, p in self.partitions.items() if n not in gone]
 
     def committing(self) -> list[Partition]:
-        """Partitions whose place a commit can tell."""
-        return [p for p in self.partitions.values() if p.phase in COMMITTING]
+        """Partitions whose place a commit can tell. Not one that has gone: who has it now commits it, and the brokers
+        would take this process's word, too."""
+        return [p for p in self.present() if p.phase in COMMITTING]
 
     def __getitem__(self, number: int) -> Partition:
         return self.partitions[number]
 
     def in_phase(self, phase: Phase) -> list[Partition]:
-        return [p for p in self.partitions.values() if p.phase is phase]
+        """Partitions at this point of their way. Safe to ask from another thread."""
+        return [p for p in list(self.partitions.values()) if p.phase is phase]
 
     @property
     def ready(self) -> bool:

@@ -46,6 +46,7 @@ class Link:
         self._stopping = stopping
         self._joined = False
         self._away_since: float | None = None  # when a poll first found no broker
+        self.polled_at = clock()  # when a poll last found one
         self.patiently = Patience(access.broker_timeout, clock, stopping, self.wait)
 
     def connect(self) -> None:
@@ -76,13 +77,14 @@ class Link:
         self._joined = False
         self.source.close(leave=for_good)
 
+    # `reader`, `offsets` and `fence` may be called on any thread: they touch nothing of this.
+
     def reader(self, topic: str) -> Reader:
-        """Reads a topic beside the group."""
-        a = self._access
-        return self.patiently(lambda: a.client.reader(a.identity, topic))
+        """Reads a topic beside the group. Raises Unavailable."""
+        return self._access.client.reader(self._access.identity, topic)
 
     def offsets(self, topic: str) -> Offsets:
-        """Questions about a topic, for another thread."""
+        """Questions about a topic."""
         return self._access.client.offsets(self._access.identity, topic)
 
     def ends(self, partitions: Sequence[int]) -> dict[int, int]:
@@ -113,6 +115,7 @@ class Link:
             time.sleep(AWAY)
             return []
         self._away_since = None
+        self.polled_at = self._clock()
         return found
 
     def wait(self, seconds: float) -> None:

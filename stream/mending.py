@@ -46,6 +46,7 @@ class Mending:
         offsets: Offsets,
         pending: Pending,
         limit: float,
+        session_timeout: float,
         clock: Callable[[], float],
         stopping: Callable[[], bool],
     ) -> None:
@@ -55,21 +56,24 @@ class Mending:
         self._offsets = offsets
         self._pending = pending
         self._limit = limit
+        self._session_timeout = session_timeout
         self._clock = clock
         self._stopping = stopping
         self._since = 0.0  # the first failure after the last commit
         self._count = -1  # commits until then
         self._pause = 0.0
+        self._mended: SinkFailed | None = None  # what is being mended
 
     def mend(self, error: SinkFailed) -> None:
         """The open transaction is lost, or its outcome unknown. Raises Unavailable where this has gone on too long."""
+        self._mended, replaced = error, self._replaced(error)
         log.warning("transaction_lost", reason=str(error))
         metrics.TRANSACTIONS.labels("lost").inc()
         self._group.may_commit = False
         self._link.source.pause([p.number for p in self._group.present()])
         self._link.delivery.close()
         self._wait(error)
-        if isinstance(error, SinkFenced):
+        if replaced:
             self._look_at_the_consumer()
         self._link.connect()
         happened = self._happened()
@@ -83,6 +87,7 @@ class Mending:
         for partition in flowing:
             self._link.source.seek(partition.number, partition.position)
         self._link.source.resume([p.number for p in flowing])
+        self._mended = None
         log.info("mended", transaction_took_place=happened)
 
     def _wait(self, error: SinkFailed) -> None:
@@ -108,6 +113,11 @@ class Mending:
         committed = self._link.patiently(lambda: self._offsets.committed([p.number for p in moved], CALL_TIMEOUT))
         return any(committed[p.number] == p.position for p in moved)
 
+    def _replaced(self, error: SinkFailed) -> bool:
+        """Whether another process may have this slot: it has fenced this one's producer, or this one was not there for
+        so long that its failure says nothing."""
+        return isinstance(error, SinkFenced) or self._clock() - self._link.polled_at > self._session_timeout
+
     def _look_at_the_consumer(self) -> None:
         """A newer producer has this slot. If a consumer has it too, another process lives there: SlotTaken comes out of
         the poll, and this process ends. To initialise the slot again would fence that process back, for ever."""
@@ -117,16 +127,18 @@ class Mending:
 
     def start_over(self, taken: SlotTaken) -> None:
         """The consumer was fenced. Whoever takes a slot fences its producer before its consumer, so where this
-        producer still works nobody did: a consumer that rejoins after a broker's restart can fence itself."""
-        positions = {p.number: p.position for p in self._group.in_phase(Phase.LIVE)}
+        producer is still the newest nobody did: a consumer that rejoins after a broker's restart can fence itself."""
+        error, self._mended = self._mended, None
         try:
-            if not positions:
+            if error is None:
+                self._link.delivery.prove()
+            elif self._replaced(error):
                 raise taken
-            self._link.delivery.commit(positions, {}, self._link.source)
         except SinkFenced:
             raise taken from None
-        except SinkFailed as error:
-            log.warning("consumer_was_fenced_and_joins_again", reason=str(error))
+        except SinkFailed as failed:
+            error = failed
+        log.warning("consumer_was_fenced_and_joins_again", reason=str(error or taken))
         self._group.may_commit = False
         self._link.delivery.close()
         self._link.leave(for_good=False)

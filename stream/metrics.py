@@ -27,12 +27,11 @@ BATCH = Histogram(
 )
 COMMIT = Histogram(
     "statecast_commit_seconds",
-    "Time that the loop waits for a commit.",
+    "Time that the loop spends in a commit.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15),
     registry=REGISTRY,
 )
 TRANSACTIONS = Counter("statecast_transactions", "Transactions by how they ended.", ["outcome"], registry=REGISTRY)
-LAG = Gauge("statecast_consumer_lag_events", "Input events not yet processed.", ["partition"], registry=REGISTRY)
 CHECKPOINT_LAG = Gauge(
     "statecast_checkpoint_lag_events",
     "Offsets that a restore would have to look at: from the replay offset to the position, over all partitions.",

@@ -50,16 +50,19 @@ class Pending:
         self._interval = interval
         self._clock = clock
         self.count = 0  # that took place
-        self._events = 0  # since the last keep
+        self._events = 0  # stepped since the last keep
+        self._live = 0  # of them, of live partitions
         self._published = Published()  # of them
-        self._oldest = 0  # timestamp of the first of them, milliseconds
+        self._oldest = 0  # timestamp of the first of those, milliseconds
         self._kept_at = clock()
         self._ending = False
 
     def stepped(self, batches: Sequence[Records], published: Published) -> None:
         """These events were stepped, and this was published of them."""
-        if not self._events:
-            self._oldest = min(batch.timestamps[0] for batch in batches)
+        live = [batch for batch in batches if self._group[batch.partition].phase is Phase.LIVE]
+        if live and not self._live:
+            self._oldest = min(batch.timestamps[0] for batch in live)
+        self._live += sum(map(len, live))
         self._events += sum(map(len, batches))
         self._published.predictions += published.predictions
         self._published.letters += published.letters
@@ -84,17 +87,17 @@ class Pending:
     def _wanting(self) -> bool:
         return self._snapshots is not None and self._snapshots.wanting
 
-    def commit(self) -> None:
-        """Everything that was done stands. Raises SinkFailed: then it is to be found out."""
+    def commit(self, within: float | None = None) -> None:
+        """Everything that was done stands. Raises SinkFailed: then it is to be found out. within: seconds."""
         began = self._clock()
         standing = [p for p in self._group.committing() if self._stands(p)]
         if self._ceiling.wanted:  # rows of a restore must be written, too, or they could not make room
-            standing += self._group.in_phase(Phase.RESTORING)
+            standing += [p for p in self._group.present() if p.phase is Phase.RESTORING]
         everything = self._ceiling.wanted > 0 or self._ending
         entries = self._keeper.entries(standing, self._group.partitions.values(), all=everything)
         if standing:
             positions = {p.number: p.place for p in standing}
-            sending = self._link.delivery.commit(positions, entries, self._link.source)
+            sending = self._link.delivery.commit(positions, entries, self._link.source, within)
             self._keeper.took(sending)
             self.count += 1
             if self._snapshots is not None:
@@ -116,15 +119,15 @@ class Pending:
             preparing=round(self._keeper.preparing, 4),
             sending=round(sending, 4),
             records=records,
-            events=self._events,
+            events=self._live,
         )
         metrics.COMMIT.observe(seconds)
         metrics.TRANSACTIONS.labels("committed").inc()
-        metrics.EVENTS.inc(self._events)
+        metrics.EVENTS.inc(self._live)
         metrics.PREDICTIONS.inc(self._published.predictions)
         for code, count in self._published.letters.items():
             metrics.DEAD_LETTERS.labels(code).inc(count)
-        if self._events:
+        if self._live:
             metrics.EVENT_LATENCY.observe(max(0.0, time.time() - self._oldest / 1000))
 
     def write_ahead(self) -> None:
@@ -144,7 +147,9 @@ class Pending:
         wanting = self._wanting
         try:
             self.commit()
-            while (self._keeper.dirty or wanting) and self._group.in_phase(Phase.LIVE) and self._clock() < deadline:
+            while (
+                wanting or any(map(self._keeper.standing, self._group.in_phase(Phase.LIVE)))
+            ) and self._clock() < deadline:
                 self.commit()
                 wanting = False
         except SinkFailed as error:
@@ -161,10 +166,6 @@ class Pending:
         self._forget()
         self._kept_at = self._clock()
         metrics.CHECKPOINT_LAG.set(self._keeper.lag)
-        for phase in Phase:
-            metrics.PARTITIONS.labels(phase.value).set(len(self._group.in_phase(phase)))
-        metrics.STREAMS.set(len(self._engine.slots))
-        metrics.BANK_BYTES.set(self._engine.size)
 
     def put_back(self) -> None:
         """What was done since the last commit did not happen."""
@@ -173,5 +174,5 @@ class Pending:
         self._forget()
 
     def _forget(self) -> None:
-        self._events = 0
+        self._events = self._live = 0
         self._published = Published()

@@ -10,6 +10,7 @@ Invariants
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -42,6 +43,7 @@ class Plan:
 
     partitions: int  # of the input topic
     batch: int  # most events taken at a time
+    hand_over: float  # seconds that the commit of a revocation may take
     leave: bool  # whether a stop gives the slot up
     until_end: bool  # process what is there at the start, then end
     rules: Rules
@@ -77,7 +79,7 @@ class Worker:
         self._pending, self._mending = rooms.pending, rooms.mending
         self._stopping = stopping
         self._clock = clock
-        self._group.commit = self._pending.commit
+        self._group.commit = lambda: self._pending.commit(plan.hand_over)
         self._ends: dict[int, int] = {}  # where the plan ends, per partition
         self._events = 0  # processed since the start; those that were processed again are counted again
         self._began = 0.0, 0.0  # clock and processor time at the first of them
@@ -96,15 +98,19 @@ class Worker:
         """Work until told to stop, or until the plan's end is reached. What was done is then committed."""
         # The predecessor in this slot is fenced, and its transaction aborted, before any offset is read.
         self._link.connect()
-        self._admission.connect()
+        self._link.patiently(self._admission.connect)
         self._group.may_commit = True
         self._link.join(self._group)
+        self._show()
         stopped = False
         try:
             if self._plan.until_end:
                 self._ends = self._link.ends(range(self._plan.partitions))
             while not self._stopping() and not self._ended():
-                self._turn()
+                try:
+                    self._turn()
+                except SlotTaken as taken:
+                    self._start_over(taken)
             self._pending.finish()
             stopped = True
             self._sum_up()
@@ -127,11 +133,7 @@ class Worker:
         if self._ceiling.wanted and self._ceiling.relieved():
             self._admission.again()
         self._admission.turn(self._link.source, self._ceiling.room)
-        try:
-            batches = self._link.poll(self._most(), LOADING if self._admission.busy else self._pending.patience)
-        except SlotTaken as taken:
-            self._start_over(taken)
-            return
+        batches = self._link.poll(self._most(), LOADING if self._admission.busy else self._pending.patience)
         rewound = self._hear()
         batches = [] if rewound else self._admitted(batches)  # they follow on what was put back
         if batches:
@@ -150,6 +152,7 @@ class Worker:
             action()
         except SinkFailed as error:
             self._mending.mend(error)
+            self._hear()  # mending polls, too
 
     def _most(self) -> int:
         """How many events to take: restored partitions must not hold up the live ones."""
@@ -211,6 +214,13 @@ class Worker:
                 cpu_us_per_event=round(cpu / self._events * 1e6, 2),
             )
 
+    def _show(self) -> None:
+        """What is here now: read by whoever asks for the metrics, on another thread."""
+        for phase in Phase:
+            metrics.PARTITIONS.labels(phase.value).set_function(partial(_count, self._group, phase))
+        metrics.STREAMS.set_function(lambda: len(self._engine.slots))
+        metrics.BANK_BYTES.set_function(lambda: self._engine.size)
+
     def _complain(self) -> None:
         """Raise EnvironmentFault where some partition could not be served."""
         for partition in self._group.in_phase(Phase.HALTED):
@@ -260,6 +270,10 @@ class Worker:
         self._link.connect()
         self._group.may_commit = True
         self._link.join(self._group)
+
+
+def _count(group: Group, phase: Phase) -> int:
+    return len(group.in_phase(phase))
 
 
 def _below(batch: Records, until: int) -> Records:

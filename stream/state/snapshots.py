@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 AT_ONCE = 4096  # rows copied in one turn of the loop
 LAST = 20.0  # seconds that the snapshots of a stop may take
+ASK = 5.0  # seconds until the brokers must have told for them where the changelog ends
 
 
 class Resting(Protocol):
@@ -159,7 +160,7 @@ class Snapshots:
             self._taking = None
         live = [p.number for p in partitions if p.phase is Phase.LIVE and p.number in self._keeper.markers]
         try:
-            self._last = self._answer(lambda: self._origin.ends(live), time.monotonic() + LAST) if live else {}
+            self._last = self._answer(lambda: self._origin.ends(live), time.monotonic() + ASK) if live else {}
         except EnvironmentFault as error:
             log.warning("snapshot_failed", reason=str(error))
         self._unproven = set(self._last)
