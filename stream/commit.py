@@ -106,6 +106,11 @@ class Delivery:
         failpoint.reach("committed")
         return took
 
+    def abort(self) -> None:
+        """What was published and not committed is not to be seen. Only after GenerationOver."""
+        self._ledger.abort(self._timeout)
+        self._open = False
+
     def prove(self) -> None:
         """Raise SinkFenced where another process has taken this slot's transactions since. What was published and not
         committed is lost with it."""

@@ -11,7 +11,8 @@ StatecastError
 Two more never reach a user; the loop mends them:
 
 SinkFailed                the open transaction, perhaps the producer too, is lost: make a new producer and rewind
-└── SinkFenced            the same, because a newer producer has initialised the transactional.id
+├── SinkFenced            the same, because a newer producer has initialised the transactional.id
+└── GenerationOver        only the transaction is lost, by a rebalance: abort it, and begin another
 """
 
 
@@ -52,6 +53,10 @@ class SinkFailed(Exception):
 
     The sink that raised it must be closed and replaced; the committed offsets then tell what took place.
     """
+
+
+class GenerationOver(SinkFailed):
+    """The group refused the offsets, because it has rebalanced since. The sink lives: after an abort it can be used."""
 
 
 class SinkFenced(SinkFailed):

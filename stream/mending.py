@@ -11,7 +11,7 @@ import structlog
 
 from stream import metrics
 from stream.broker.port import Offsets
-from stream.errors import SinkFailed, SinkFenced, SlotTaken, Unavailable
+from stream.errors import GenerationOver, SinkFailed, SinkFenced, SlotTaken, Unavailable
 from stream.group import Group
 from stream.link import CALL_TIMEOUT, Link
 from stream.partitions import Phase
@@ -71,12 +71,15 @@ class Mending:
         metrics.TRANSACTIONS.labels("lost").inc()
         self._group.may_commit = False
         self._link.source.pause([p.number for p in self._group.present()])
-        self._link.delivery.close()
+        happened, aborted = False, self._aborted(error)
+        if not aborted:
+            self._link.delivery.close()
         self._wait(error)
-        if replaced:
-            self._look_at_the_consumer()
-        self._link.connect()
-        happened = self._happened()
+        if not aborted:
+            if replaced:
+                self._look_at_the_consumer()
+            self._link.connect()
+            happened = self._happened()
         if happened:
             self._pending.keep()
         else:
@@ -89,6 +92,17 @@ class Mending:
         self._link.source.resume([p.number for p in flowing])
         self._mended = None
         log.info("mended", transaction_took_place=happened)
+
+    def _aborted(self, error: SinkFailed) -> bool:
+        """Whether the transaction was brought to its end at once, so that nothing has to be found out."""
+        if not isinstance(error, GenerationOver):
+            return False
+        try:
+            self._link.delivery.abort()
+        except SinkFailed as failed:
+            log.warning("not_aborted", reason=str(failed))
+            return False
+        return True
 
     def _wait(self, error: SinkFailed) -> None:
         """The first failure is mended at once; what fails again and again is given time, and an end."""

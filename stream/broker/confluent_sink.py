@@ -26,7 +26,7 @@ from stream.broker.librdkafka import (
     settings,
 )
 from stream.broker.port import Headers, Identity
-from stream.errors import BrokerFault, Refused, SinkFailed, Unavailable
+from stream.errors import BrokerFault, GenerationOver, Refused, SinkFailed, Unavailable
 
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
 GRACE = 2.0  # seconds beyond a call's own timeout until it counts as hanging
@@ -177,11 +177,15 @@ class ConfluentSink:
             raise TypeError("group must come from this client's Source.group()")
         self._alive()
         offsets = [TopicPartition(group.topic, partition, offset) for partition, offset in positions.items()]
-        self._call(
-            "add offsets to the transaction",
-            lambda: self._producer.send_offsets_to_transaction(offsets, group.metadata, timeout),
-            timeout,
-        )
+        try:
+            self._call(
+                "add offsets to the transaction",
+                lambda: self._producer.send_offsets_to_transaction(offsets, group.metadata, timeout),
+                timeout,
+            )
+        except GenerationOver:
+            self._over = None
+            raise
 
     def commit(self, timeout: float) -> None:
         self._alive()
@@ -237,7 +241,8 @@ class ConfluentSink:
         if self._failed is not None and self._failed[0].code() not in _PURGED and error.code() not in FENCED:
             error, doing = self._failed
         # fatal(), txn_requires_abort() and retriable() are all the same here: a producer that has seen an error is
-        # replaced, because a retry after a broker's restart was seen to hang, or to end fatally after the abort.
+        # replaced, because a retry after a broker's restart was seen to hang, or to end fatally after the abort. But a
+        # group that has rebalanced says nothing against the producer.
         self._over = ended(error, doing)
         return self._over
 

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from stream.broker.logs import log
 from stream.broker.port import Identity, Records
 from stream.broker.properties import for_confluent
-from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Unavailable, UsageError
+from stream.errors import BrokerFault, GenerationOver, Refused, SinkFailed, SinkFenced, Unavailable, UsageError
 
 REFUSED = frozenset(
     {
@@ -25,6 +25,9 @@ REFUSED = frozenset(
     }
 )
 FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+GENERATION_OVER = frozenset(
+    {KafkaError.ILLEGAL_GENERATION, KafkaError.STALE_MEMBER_EPOCH, KafkaError.REBALANCE_IN_PROGRESS}
+)
 FENCED_INSTANCE = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID})
 GROUP_REFUSED = frozenset(
     {
@@ -114,6 +117,8 @@ def ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
     code = error.code()
     if code in FENCED:
         return SinkFenced(f"cannot {doing}: {error.str()}")
+    if code in GENERATION_OVER and error.txn_requires_abort():
+        return GenerationOver(f"cannot {doing}: {error.str()}")
     if code in REFUSED:
         return fault(error, doing)
     if code in NO_TOPIC:

@@ -141,7 +141,8 @@ class Reader(Protocol):
 class Sink(Protocol):
     """Where outputs go: an idempotent producer, transactional for exactly-once delivery.
 
-    After SinkFailed from any call the sink is dead: close it, make another with the same identity.
+    After SinkFailed from any call the sink is dead: close it, make another with the same identity. Only GenerationOver
+    leaves it alive; `abort` comes next.
     """
 
     def begin(self) -> None:
@@ -163,7 +164,8 @@ class Sink(Protocol):
         """Wait until every record sent is acknowledged. Raises SinkFailed where one was not."""
 
     def send_offsets(self, positions: Mapping[int, int], group: object, timeout: float) -> None:
-        """Make these input offsets part of the open transaction."""
+        """Make these input offsets part of the open transaction. Raises GenerationOver, where the client can tell that
+        only an abort is needed."""
 
     def commit(self, timeout: float) -> None:
         """Commit the open transaction; every record in it is proven delivered first. SinkFailed, SinkFenced."""

@@ -6,8 +6,8 @@ import pytest
 
 from stream.broker.admin import Admin
 from stream.broker.clients import choose
-from stream.errors import SinkFailed, SlotTaken
-from tests.contract.conftest import DEADLINE, Broker, MakeTopic, Member, World, wait_until
+from stream.errors import GenerationOver, SinkFailed, SlotTaken
+from tests.contract.conftest import DEADLINE, Broker, MakeTopic, Member, T, World, wait_until
 
 
 def heard(member: Member, what: str) -> list[int]:
@@ -129,6 +129,28 @@ def test_who_is_thrown_out_hears_of_a_loss_and_joins_again(group_world: World, m
     wait_until("it is lost", lambda: heard(member, "lost") == [0, 1], member.poll)
     assert heard(member, "revoked") == []
     wait_until("it joined again", lambda: len(member.assigned_now) == 2, member.poll)
+
+
+def test_a_rebalance_under_a_transaction_costs_no_more_than_an_abort(group_world: World, make_topic: MakeTopic) -> None:
+    topic, out = make_topic(2), make_topic()
+    a, sink = group_world.joined(topic, 2, "a"), group_world.sink("another transactional.id")
+    before = a.source.group()
+    b = group_world.member(topic, "b")
+    wait_until("they share", lambda: len(a.assigned_now) == len(b.assigned_now) == 1, a.poll, b.poll)
+
+    sink.begin()
+    sink.send(out, 0, [None], [b"refused"], [T])
+    with pytest.raises(SinkFailed) as failed:
+        sink.send_offsets({0: 1}, before, DEADLINE)
+    assert isinstance(failed.value, GenerationOver) is (group_world.client.name == "confluent"), failed.value
+    if isinstance(failed.value, GenerationOver):
+        sink.abort(DEADLINE)
+        sink.begin()
+        sink.send(out, 0, [None], [b"taken"], [T])
+        sink.send_offsets(dict.fromkeys(a.assigned_now, 2), a.source.group(), DEADLINE)
+        sink.commit(DEADLINE)
+        assert [seen.value for seen in group_world.visible(out, 1)] == [b"taken"]
+        assert group_world.offsets(topic).committed([*a.assigned_now], DEADLINE) == dict.fromkeys(a.assigned_now, 2)
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "confluent"])
