@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from localbroker.broker import LocalBroker
 from tests.conftest import Elsewhere
 from tests.recovery.world import CLIENTS, PARTITIONS, World
+from tests.service import create_topic
 
 
 @pytest.fixture(params=CLIENTS)
@@ -26,25 +28,21 @@ def modern(world: World) -> World:
     return world
 
 
+@pytest.fixture
+def patient(world: World) -> World:
+    """The same, whose group keeps a place long enough for a slow restart."""
+    world.session = 45.0
+    if world.client == "confluent":  # with KIP-848 that is the broker's to say
+        admin = KafkaAdminClient(bootstrap_servers=world.servers)
+        session = {"consumer.session.timeout.ms": f"{world.session * 1000:.0f}"}
+        admin.alter_configs([ConfigResource(ConfigResourceType.GROUP, world.output, session)])
+        admin.close()
+    return world
+
+
 @pytest.fixture(params=CLIENTS)
 def lonely(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[LocalBroker, World]]:
     """A world with a broker of its own, to be killed."""
-    yield from _alone(LocalBroker(), World("", "in", tmp_path, request.param, session=10.0))
-
-
-@pytest.fixture(params=CLIENTS)
-def patient(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[LocalBroker, World]]:
-    """A world whose broker keeps a place in the group long enough for a slow restart, with KIP-848, too."""
-    broker = LocalBroker(properties={"group.consumer.session.timeout.ms": "45000"})
-    yield from _alone(broker, World("", "in", tmp_path, request.param, session=45.0))
-
-
-def _alone(broker: LocalBroker, world: World) -> Iterator[tuple[LocalBroker, World]]:
-    with broker:
-        world.servers = broker.bootstrap_servers
-        admin = KafkaAdminClient(bootstrap_servers=world.servers)
-        admin.create_topics(
-            {world.input: {"num_partitions": PARTITIONS, "replication_factor": 1}}, wait_for_metadata=True
-        )
-        admin.close()
-        yield broker, world
+    with LocalBroker() as broker:
+        create_topic(broker.bootstrap_servers, "in", PARTITIONS)
+        yield broker, World(broker.bootstrap_servers, "in", tmp_path, request.param, session=10.0)

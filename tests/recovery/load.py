@@ -12,6 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from tests.service import readings
 
 TICK = 0.05  # seconds
+SOON = 500  # ms; a broker that is back is seen at once, not up to 30 s later
 
 
 class _Thread:
@@ -56,7 +57,9 @@ class Feed(_Thread):
         self.sent = first
 
     def work(self) -> None:
-        producer = KafkaProducer(bootstrap_servers=self._servers, acks="all", delivery_timeout_ms=120_000)
+        producer = KafkaProducer(
+            bootstrap_servers=self._servers, acks="all", delivery_timeout_ms=120_000, reconnect_backoff_max_ms=SOON
+        )
         waiting = []
         while not self._stopping.wait(TICK):
             for key, value in readings(self._tick, self._streams, first=self.sent):
@@ -87,8 +90,9 @@ class Watch(_Thread):
 
     def work(self) -> None:
         consumer: Any = KafkaConsumer(
-            bootstrap_servers=self._servers, isolation_level="read_committed", auto_offset_reset="earliest"
-        )
+            bootstrap_servers=self._servers, isolation_level="read_committed", auto_offset_reset="earliest",
+            reconnect_backoff_max_ms=SOON,
+        )  # fmt: skip
         while not self._stopping.is_set() and not consumer.partitions_for_topic(self._topic):
             self._stopping.wait(TICK)
         consumer.assign([TopicPartition(self._topic, p) for p in sorted(consumer.partitions_for_topic(self._topic))])

@@ -4,11 +4,10 @@ import signal
 import time
 from contextlib import ExitStack
 
-from localbroker.broker import LocalBroker
 from tests.recovery.world import CHECKPOINTS, PARTITIONS, World, held, live, predicted, progress, shared, until
 from tests.service import Service
 
-STILL = 5.0  # seconds that a partition that stays may be still; far below a session that runs out
+STILL = 8.0  # seconds that a partition that stays may be still; below a session that runs out
 MOVES = ("partitions_assigned", "partitions_revoked", "partitions_lost")
 LEAVE = (*CHECKPOINTS, "--on-stop", "leave")
 
@@ -44,8 +43,8 @@ def test_instances_that_join_leave_and_die_share_the_work_and_what_stays_goes_on
     world.check(events=feed.sent)
 
 
-def test_a_rolling_restart_within_the_session_moves_no_partition(patient: tuple[LocalBroker, World]) -> None:
-    _, world = patient
+def test_a_rolling_restart_within_the_session_moves_no_partition(patient: World) -> None:
+    world = patient
     with world.watch() as watch, ExitStack() as stack:
         with world.feed() as feed:
             running = {name: stack.enter_context(world.serve(name, *CHECKPOINTS)) for name in "abc"}
@@ -77,7 +76,7 @@ def test_a_dead_peers_open_transaction_is_taken_from_it(world: World) -> None:
             until(world, "the successor serves everything", lambda: len(live(successor)) == PARTITIONS)
 
             took = time.monotonic() - died
-            assert took < world.session + 5, f"{took:.1f} s\n{world.logs()}"
+            assert took < 14, f"{took:.1f} s\n{world.logs()}"
             assert f"{world.output}-a" in [line["writer"] for line in successor.said("fencing_a_predecessor")]
         predicted(world, watch, feed.sent)
     world.check(events=feed.sent)

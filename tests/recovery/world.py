@@ -13,7 +13,7 @@ from export.sample import random_model
 from loadtest.findings import Delivery, VerifyResult
 from loadtest.verify import verify
 from tests.recovery.load import Feed, Watch
-from tests.service import ROOT, Service, eventually, read
+from tests.service import ROOT, Service, eventually
 
 CLIENTS = ["confluent", "kafka-python"]
 PARTITIONS = 4
@@ -63,9 +63,6 @@ class World:
     def drain(self, instance: str, *more: str) -> None:
         with self.serve(instance, "--until-end", *more) as service:
             assert service.wait(120) == 0, service.log.read_text()
-
-    def outputs(self) -> int:
-        return len(read(self.servers, self.output))
 
     def check(self, delivery: Delivery = "exactly_once", events: int | None = None) -> VerifyResult:
         """Every event has its prediction, in order and bit-identical to a replay event by event."""
@@ -130,13 +127,13 @@ def shared(world: World, *services: Service, timeout: float = 90.0) -> None:
 
 def predicted(world: World, watch: Watch, events: int) -> None:
     """Wait until a reader has seen so many outputs."""
-    until(world, f"{events} events are predicted", lambda: watch.seen >= events, 120)
+    until(world, f"{events} events are predicted", lambda: watch.seen >= events, 150)
 
 
-def progress(world: World, watch: Watch, more: int = 400) -> None:
+def progress(world: World, watch: Watch, more: int = 400, timeout: float = 90.0) -> None:
     """Wait until a reader has seen so many more outputs."""
     goal = watch.seen + more
-    until(world, "work goes on", lambda: watch.seen >= goal)
+    until(world, "work goes on", lambda: watch.seen >= goal, timeout)
 
 
 def until(world: World, what: str, condition: Any, timeout: float = 90.0) -> None:
