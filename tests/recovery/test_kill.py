@@ -1,5 +1,6 @@
 """kill -9, between any two steps of a commit and at random moments: each event has exactly one prediction."""
 
+import os
 import random
 import signal
 
@@ -12,13 +13,13 @@ from tests.service import eventually
 # The first commit of a life claims partitions, or tells where they begin; later ones hold events and rows.
 POINTS: dict[Delivery, list[str]] = {
     "exactly_once": ["state:1", "commit:3", "begun:2", "state:4", "offsets:1", "offsets:3", "committed:2", "kept:2"],
-    "at_least_once": ["flushed:3", "begun:1", "state:3", "offsets:4", "committed:3"],
+    "at_least_once": ["commit:3", "flushed:3", "begun:1", "state:3", "offsets:4", "committed:3", "kept:2"],
 }
 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
-def test_a_death_between_any_two_steps_of_a_commit_costs_no_event(world: World, delivery: Delivery) -> None:
-    more = ("--delivery", delivery, *CHECKPOINTS)
+def test_a_death_between_any_two_steps_of_a_commit_costs_no_event(modern: World, delivery: Delivery) -> None:
+    world, more = modern, ("--delivery", delivery, *CHECKPOINTS)
     with world.feed() as feed:
         for point in POINTS[delivery]:
             with world.serve("a", *more, die_at=point) as service:
@@ -29,8 +30,8 @@ def test_a_death_between_any_two_steps_of_a_commit_costs_no_event(world: World, 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
 def test_kill_9_at_random_moments_loses_nothing_and_doubles_nothing(world: World, delivery: Delivery) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    seed = int(os.environ.get("STATECAST_SEED") or random.randrange(10**6))
+    print(f"STATECAST_SEED={seed}")  # a failure shows it; given again, it asks for the same moments
     chance = random.Random(seed)
     more = ("--delivery", delivery, *CHECKPOINTS)
     with world.feed(streams=200, pace=1500) as feed:

@@ -77,8 +77,9 @@ def check(world: World, models: Sequence[Path]) -> dict[str, int]:
 
 
 def test_two_models_in_one_group_predict_each_event_once_and_each_as_its_own_replay(
-    world: World, tmp_path: Path
+    modern: World, tmp_path: Path
 ) -> None:
+    world = modern
     new = tmp_path / "new.onnx"
     random_model(new, hidden=8, scaling="stream", lags=(1, 2), seed=1)
     with world.watch() as watch:
