@@ -104,7 +104,16 @@ def _serve_flags() -> list[Flag]:
 
     flags = [Flag(f"{o.section}__{o.name}", o.flag, o.help, o.type, o.default) for o in options()]
     # Values reach the settings as text and are checked there, so that flag, environment and file fail alike.
-    return [Flag("config", "config", "TOML file with these options by section", Path, "none"), *flags]
+    return [
+        Flag(
+            "config",
+            "config",
+            'TOML file with these options by section, e.g. [kafka] input_topic = "readings"',
+            Path,
+            "none",
+        ),
+        *flags,
+    ]
 
 
 def serve(config: Path | None = None, **given: Any) -> None:

@@ -44,7 +44,7 @@ class Section(BaseModel):
 
 
 def option(default: Any, help: str, *, flag: str | None = None, shown: str | None = None, **limits: Any) -> Any:
-    """A field whose help stands in `--help` and in the reference; `shown` names a default that is computed."""
+    """A field whose help stands in `--help` and in docs/operations.md; `shown` names a default that is computed."""
     extra: dict[str, Any] = {"flag": flag, "shown": shown}
     if callable(default):
         return Field(default_factory=default, description=help, json_schema_extra=extra, **limits)
@@ -70,12 +70,16 @@ class KafkaSection(Section):
     client: Literal["auto", "kafka-python", "confluent"] = option(
         "auto", "client library; auto takes confluent where it is installed"
     )
-    session_timeout: float = option(10.0, "seconds without a sign of life until others take over", ge=1, le=3600)
+    session_timeout: float = option(
+        10.0, "seconds without a sign of life until others take over; under KIP-848 the brokers set it", ge=1, le=3600
+    )
     replication_factor: int | None = option(
-        None, "of topics that are created", shown="the broker's default", ge=1, le=32767
+        None, "replicas of topics that are created", shown="the broker's default", ge=1, le=32767
     )
     properties: dict[str, str] = option(
-        dict, "client properties in librdkafka's names, e.g. security.protocol; file and environment only", flag=""
+        dict,
+        "client properties in librdkafka's names, e.g. security.protocol; in the environment as one JSON object",
+        flag="",
     )
 
     @field_validator("bootstrap_servers")
@@ -100,19 +104,23 @@ class DeliverySection(Section):
     delivery: Literal["exactly_once", "at_least_once"] = option(
         "exactly_once", "outputs and offsets together, or outputs at once"
     )
-    commit_interval: float = option(0.1, "longest time between two commits", gt=0, le=10)
-    broker_timeout: float = option(300.0, "how long the broker may be away before the service gives up", gt=0, le=YEARS)
-    stop_timeout: float = option(30.0, "how long a stop may take before the process ends itself", gt=0, le=YEARS)
+    commit_interval: float = option(0.1, "seconds between two commits, at most", gt=0, le=10)
+    broker_timeout: float = option(
+        300.0, "seconds that the broker may be away before the service gives up", gt=0, le=YEARS
+    )
+    stop_timeout: float = option(30.0, "seconds that a stop may take before the process ends itself", gt=0, le=YEARS)
     on_stop: Literal["stay", "leave"] = option(
         "stay", "a stopped process keeps its place for a restart, or leaves it to the others"
     )
-    until_end: bool = option(False, "process what is there, commit, exit 0")
+    until_end: bool = option(False, "process what is there, commit, exit 0", shown="off")
     batch: int = option(16384, "most events taken at a time", ge=1, le=1_000_000)
 
 
 class StateSection(Section):
-    checkpoint_interval: float = option(10.0, "longest time that a changed row is only in memory", gt=0, le=3600)
-    start: Literal["earliest", "latest"] = option("earliest", "where a new application begins to read its input")
+    checkpoint_interval: float = option(10.0, "seconds that a changed row is only in memory, at most", gt=0, le=3600)
+    start: Literal["earliest", "latest"] = option(
+        "earliest", "where a new application begins to read; a running one goes on where it was"
+    )
     warmup: float | None = option(
         None,
         "seconds of input from which a new model, under a running application, builds its state",
@@ -122,7 +130,7 @@ class StateSection(Section):
     )
     state_ttl: float | None = option(
         None,
-        "seconds, by the records' timestamps, after which a silent stream starts anew",
+        "seconds, by the records' timestamps, after which a silent stream starts anew and is forgotten",
         shown="never",
         ge=0.001,  # what they count in
         le=YEARS,
@@ -130,7 +138,9 @@ class StateSection(Section):
     state_dir: Path | None = option(
         None, "directory for snapshots and for rows that memory has no room for", shown="none"
     )
-    snapshot_interval: float = option(300.0, "time between two snapshots in the state directory", gt=0, le=YEARS)
+    snapshot_interval: float = option(
+        300.0, "seconds between two snapshots of a partition; a clean stop takes one, too", gt=0, le=YEARS
+    )
 
 
 class LimitsSection(Section):

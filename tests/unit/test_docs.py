@@ -1,0 +1,110 @@
+"""The pages say what the code says: every option of `serve`, and every warning it logs."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import ByteSize
+
+from stream.settings import Option, Section, Settings, load, options
+from tests.service import ROOT
+
+OPERATIONS = ROOT / "docs" / "operations.md"
+HEAD = "| flag | key of the file | environment variable | default | meaning |"
+REQUIRED = {("kafka", "input_topic"): "in", ("kafka", "output_topic"): "out"}
+
+
+def declared() -> list[Option]:
+    """Every option, in the order of the sections, also those without a flag."""
+    flagged = {(o.section, o.name): o for o in options()}
+    found = []
+    for section, outer in Settings.model_fields.items():
+        assert isinstance(outer.annotation, type)
+        assert issubclass(outer.annotation, Section)
+        for name, field in outer.annotation.model_fields.items():
+            bare = Option(section, name, "", field.description or "", field.annotation, "none")
+            found.append(flagged.get((section, name), bare))
+    return found
+
+
+def variable(option: Option) -> str:
+    return f"STATECAST_{option.section}__{option.name}".upper()
+
+
+def table() -> str:
+    """What docs/operations.md has to say of the options."""
+    lines = [HEAD, "|---|---|---|---|---|"]
+    for option in declared():
+        flag = f"`--{option.flag}`" if option.flag else "none"
+        choices = get_args(option.type) if get_origin(option.type) is Literal else ()
+        meaning = option.help + (f": {', '.join(f'`{choice}`' for choice in choices)}" if choices else "")
+        key = f"`[{option.section}] {option.name}`"
+        lines.append(f"| {flag} | {key} | `{variable(option)}` | {option.default} | {meaning} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_options_is_what_the_settings_declare() -> None:
+    found = re.search(rf"^{re.escape(HEAD)}\n(\|.*\n)*", OPERATIONS.read_text(), re.MULTILINE)
+    there = "" if found is None else found[0].rstrip("\n")
+    assert there == table(), f"{OPERATIONS}: put this in place of the table of options:\n\n{table()}\n"
+
+
+def sample(kind: Any) -> Any:
+    """A value of this type that is nobody's default."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)[-1]
+    if type(None) in get_args(kind):
+        return sample(get_args(kind)[0])
+    samples = {bool: True, int: 7, float: 1.5, ByteSize: 123_456, str: "some", Path: "some"}
+    return samples.get(kind, {"security.protocol": "SSL"})
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{k}" = {toml(v)}' for k, v in value.items()) + "}"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+@pytest.mark.parametrize("option", declared(), ids=lambda o: f"{o.section}.{o.name}")
+def test_every_option_is_a_key_of_the_file_and_a_variable(
+    option: Option, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, value = (option.section, option.name), sample(option.type)
+    others = {place: topic for place, topic in REQUIRED.items() if place != (option.section, option.name)}
+
+    file = tmp_path / "statecast.toml"
+    file.write_text(f"[{option.section}]\n{option.name} = {toml(value)}\n")
+    assert told(load(others, file), place) == str(value)
+
+    monkeypatch.setenv(variable(option), toml(value).replace(" = ", ": ") if isinstance(value, dict) else str(value))
+    assert told(load(others, None), place) == str(value)
+
+
+def told(settings: Settings, place: tuple[str, str]) -> str:
+    value = getattr(getattr(settings, place[0]), place[1])
+    return str(int(value) if isinstance(value, ByteSize) else value)
+
+
+def warnings() -> Iterator[tuple[str, str]]:
+    """(where it is logged, what stands in the line) for every line of the service at warning or above."""
+    for path in sorted((ROOT / "stream").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name("log"), attr=level), args=[first, *_]) if level in (
+                    "warning", "error", "exception", "critical",
+                ):  # fmt: skip
+                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    assert isinstance(first, ast.Constant), f"{place}: what is logged must have a name"
+                    # Of a sentence with gaps, its longest part.
+                    yield place, max(re.split(r"%\w", str(first.value)), key=len).strip(" :")
+
+
+def test_every_warning_and_error_of_the_log_stands_in_the_runbook() -> None:
+    found = list(warnings())
+    assert any(name == "broker_is_away" for _, name in found)
+    text = OPERATIONS.read_text()
+    missing = [f"{name} ({place})" for place, name in found if name not in text]
+    assert not missing, f"{OPERATIONS}, 'When something is wrong', says nothing of: {', '.join(missing)}"
