@@ -47,6 +47,7 @@ class Load:
     place: Place | None = None
     unknown_since: float | None = None  # an answer came, and did not tell the place
     marker: Marker | None = None
+    marker_then: Marker | None = None  # when the place was asked for
     newest: int = -1  # the largest offset of any row
     rows: int = 0
     snapshot: Snapshot | None = None  # being read, or read already
@@ -183,7 +184,9 @@ class Restorer:
         for load in list(self._loads.values()):
             at_end = load.place and (self._reader.position(load.number) or 0) >= load.place.state_end
             if load.reading and load.place and at_end and not load.kept:
-                if reason := self._contradiction(load, load.place):
+                if self._overtaken(load, load.place):
+                    load.place, load.unknown_since = None, None
+                elif reason := self._contradiction(load, load.place):
                     self._without_snapshot(load, reason)
                 else:
                     self.stop(load.number)
@@ -259,6 +262,13 @@ class Restorer:
                 log.info("snapshot_loaded", partition=load.number, rows=load.rows, changelog=position)
                 self._read(load, position)
 
+    def _overtaken(self, load: Load, place: Place) -> bool:
+        """Whether somebody committed after the place was asked for: this process may have lost the partition and not
+        know yet. A place that was asked for later must agree."""
+        if load.marker is None or load.marker is load.marker_then:
+            return False
+        return place.committed is None or place.committed < load.marker.position
+
     def _contradiction(self, load: Load, place: Place) -> str:
         """Why what a snapshot said does not go with what the brokers say; empty: it does."""
         if load.snapshot is None:
@@ -313,6 +323,8 @@ class Restorer:
         unknown = [load for load in self._loads.values() if load.place is None]
         if unknown and self._asked is None and now >= self._ask_at:
             numbers = [load.number for load in unknown]
+            for load in unknown:
+                load.marker_then = load.marker
             self._asked, self._asked_for = self._questions.ask(lambda: self._places.locate(numbers)), unknown
 
     def _unblock(self) -> None:
