@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from demo import weather
+from tests.service import wait_for
 
 HOURS = 400
 SMALL = ["--hours", str(HOURS), "--train-seconds", "1", "--rate", "2000"]
@@ -41,14 +41,6 @@ def demo(servers: str, out: Path) -> Iterator[subprocess.Popen[str]]:
                 process.wait()
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], out: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert process.poll() is None, said(out)
-        assert time.monotonic() < deadline, said(out)
-        time.sleep(0.05)
-
-
 def said(out: Path) -> str:
     return out.with_suffix(".txt").read_text()
 
@@ -64,10 +56,7 @@ def servers(kafka: object) -> Iterator[str]:
     servers = str(kafka.bootstrap_servers)  # type: ignore[attr-defined]
     before = demo_topics(servers)
     yield servers
-    deadline = time.monotonic() + 10
-    while left := demo_topics(servers) - before:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
+    assert wait_for(lambda: demo_topics(servers) <= before, 30), demo_topics(servers) - before
 
 
 def test_the_whole_way_on_a_small_part_of_the_data(servers: str, tmp_path: Path) -> None:
@@ -91,7 +80,8 @@ def test_the_whole_way_on_a_small_part_of_the_data(servers: str, tmp_path: Path)
 def test_ctrl_c_leaves_no_process_behind(servers: str, tmp_path: Path) -> None:
     out = tmp_path / "report"
     with demo(servers, out) as process:
-        wait_for(lambda: "ready after" in said(out), process, out)
+        wait_for(lambda: "ready after" in said(out) or process.poll() is not None, PATIENCE)
+        assert "ready after" in said(out), said(out)
         children = psutil.Process(process.pid).children(recursive=True)
         assert any("serve" in child.cmdline() for child in children)
         os.killpg(process.pid, signal.SIGINT)
