@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
+
 from stream.broker.admin import Admin, TopicInfo
 from stream.broker.port import BATCH_BYTES, Identity
 from stream.deadletters import ROOM
@@ -12,6 +14,8 @@ from stream.errors import BrokerFault, Refused, Unavailable, UsageError
 from stream.settings import Settings
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 KAFKA_MAX_NAME = 249  # characters of a topic's name
 KAFKA_MAX_MESSAGE = 1_048_588  # bytes; the broker's default of max.message.bytes
@@ -92,6 +96,8 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
             if (there := admin.describe(name)) is not None:
                 _check_partitions(option, there, source)
         changelog = _changelog(admin, settings, source, state)
+        if changelog.replication_factor == 1 and (brokers := admin.cluster_size()) > 1:
+            log.warning("changelog_has_one_replica", topic=state, brokers=brokers, mend="raise its replication factor")
         # Outputs carry the timestamps of their events, so they must be welcome wherever those were.
         times = {name: source.config[name] for name in TIMESTAMP_LIMITS if name in source.config}
         output = _co_partitioned(admin, "--output-topic", kafka.output_topic, source, settings, times)
