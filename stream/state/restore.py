@@ -47,7 +47,7 @@ class Load:
     place: Place | None = None
     unknown_since: float | None = None  # an answer came, and did not tell the place
     marker: Marker | None = None
-    marker_then: Marker | None = None  # when the place was asked for
+    read_then: tuple[Marker | None, int] = (None, -1)  # the marker and the newest offset when the place was asked for
     newest: int = -1  # the largest offset of any row
     rows: int = 0
     snapshot: Snapshot | None = None  # being read, or read already
@@ -265,9 +265,10 @@ class Restorer:
     def _overtaken(self, load: Load, place: Place) -> bool:
         """Whether somebody committed after the place was asked for: this process may have lost the partition and not
         know yet. A place that was asked for later must agree."""
-        if load.marker is None or load.marker is load.marker_then:
+        if (load.marker, load.newest) == load.read_then:
             return False
-        return place.committed is None or place.committed < load.marker.position
+        told = max(load.newest + 1, load.marker.position if load.marker else 0)
+        return place.committed is None or place.committed < told
 
     def _contradiction(self, load: Load, place: Place) -> str:
         """Why what a snapshot said does not go with what the brokers say; empty: it does."""
@@ -324,7 +325,7 @@ class Restorer:
         if unknown and self._asked is None and now >= self._ask_at:
             numbers = [load.number for load in unknown]
             for load in unknown:
-                load.marker_then = load.marker
+                load.read_then = load.marker, load.newest
             self._asked, self._asked_for = self._questions.ask(lambda: self._places.locate(numbers)), unknown
 
     def _unblock(self) -> None:
