@@ -1,7 +1,8 @@
 """A Kafka in memory, for what a real one only does by bad luck: topics, transactions, one consumer group, faults.
 
 Just as much of it as the ports need: control records take offsets, a read_committed reader stops at the first open
-transaction, a newer producer of a transactional.id fences the older one. One thread; nothing waits.
+transaction, a newer producer of a transactional.id fences the older one, offsets are taken from any member that knows
+of the newest rebalance, whoever has the partition. One thread; nothing waits.
 """
 # ruff: noqa: ARG002  # the ports' parameters
 
@@ -12,6 +13,8 @@ from typing import Any
 
 from stream.broker.port import Headers, Identity, Listener, Records
 from stream.errors import SinkFailed, SinkFenced, Unavailable
+
+TRANSACTION_TIMEOUT = 100  # polls, of whomever, after which an open transaction is aborted
 
 
 class Crash(BaseException):
@@ -32,6 +35,26 @@ class Transaction:
     entries: list[Entry] = field(default_factory=list)
     places: set[tuple[str, int]] = field(default_factory=set)
     offsets: dict[int, int] = field(default_factory=dict)
+    began: int = 0  # polls
+
+
+@dataclass
+class Change:
+    """What a member of the group is to hear."""
+
+    what: str  # assigned, revoked, lost
+    partitions: list[int]
+    wait: int = 0  # polls before it is heard
+    then: Callable[[list[int]], None] | None = None  # what others do with these partitions, once they are gone
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What a commit says of who makes it."""
+
+    slot: str
+    source: "Source"
+    generation: int
 
 
 class Cluster:
@@ -42,6 +65,11 @@ class Cluster:
         self.committed: dict[int, int] = {}  # of the one group, on the one input topic
         self.epochs: dict[str, int] = defaultdict(int)  # transactional.id -> its newest producer
         self.open: dict[str, Transaction] = {}
+        self.members: dict[str, Source] = {}  # of the group, by slot
+        self.owners: dict[int, str] = {}  # partition -> slot
+        self.generation = 0  # rebalances of the group
+        self.polls = 0
+        self.misdeeds: list[str] = []  # what Kafka lets happen, and no member may do
 
     def produce(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int) -> None:
         self.logs[topic, partition].append(Entry(key, value, timestamp))
@@ -60,7 +88,28 @@ class Cluster:
         for place in transaction.places:
             self.logs[place].append(Entry(None, None, 0, state="control"))
         if state == "committed":
+            for partition, offset in transaction.offsets.items():
+                if offset < self.committed.get(partition, 0):
+                    self.misdeeds.append(f"{writer} set {partition} from {self.committed[partition]} back to {offset}")
             self.committed.update(transaction.offsets)
+
+    def fence(self, slot: str) -> int:
+        """What the slot has in flight is aborted; only a producer with the epoch that is returned goes on."""
+        self.end(slot, "aborted")
+        self.epochs[slot] += 1
+        return self.epochs[slot]
+
+    def expel(self, slot: str) -> None:
+        """A member's session ended, and it does not know yet."""
+        self.members.pop(slot, None)
+        self.owners = {partition: owner for partition, owner in self.owners.items() if owner != slot}
+        self.generation += 1
+
+    def time_passes(self) -> None:
+        self.polls += 1
+        for slot, transaction in list(self.open.items()):
+            if self.polls - transaction.began > TRANSACTION_TIMEOUT:
+                self.fence(slot)
 
     def compact(self, topic: str) -> None:
         """What a log cleaner may do at any time: only the newest committed record of a key stays."""
@@ -82,10 +131,14 @@ class Memory:
 
     name = "memory"
 
-    def __init__(self, cluster: Cluster, partitions: int, fault: Callable[[str], None] = lambda _: None) -> None:
-        self.cluster, self.partitions, self.fault = cluster, partitions, fault
+    def __init__(self, cluster: Cluster, partitions: int, slot: str = "app-a") -> None:
+        self.cluster, self.partitions, self.slot = cluster, partitions, slot
+        self.fault: Callable[[str], None] = lambda _: None
         self.most = 10**9  # records of a partition in one poll
         self.the_source: Source | None = None
+        self.share: list[int] = list(range(partitions))  # what it is assigned when it joins
+        self.time_passes: Callable[[], None] = lambda: None  # called in each poll of the group's source
+        self.on_another_thread = False
 
     def source(self, identity: Identity, topic: str, **_: Any) -> "Source":
         self.the_source = Source(self, topic)
@@ -99,6 +152,7 @@ class Memory:
         return Offsets(self, topic)
 
     def reader(self, identity: Identity, topic: str, **_: Any) -> "Fetcher":
+        self.fault("reader")
         return Fetcher(self, topic)
 
 
@@ -143,47 +197,93 @@ class Fetcher:
 
 
 class Source(Fetcher):
-    """The input, and a group of this process alone; `rebalance` takes partitions away and brings them."""
+    """The input, as a member of the group reads it. `todo` is what becomes of its partitions, poll by poll."""
+
+    def __init__(self, memory: Memory, topic: str) -> None:
+        super().__init__(memory, topic)
+        self.cluster, self.slot = memory.cluster, memory.slot
+        self.generation = -1
+        self.strangers: list[int] = []  # partitions that were named here after they had gone
 
     def subscribe(self, listener: Listener) -> None:
         self.listener = listener
-        self.todo: list[tuple[str, list[int]]] = [("assigned", list(range(self.memory.partitions)))]
+        self._rejoin()
+        self.todo = [Change("assigned", self.memory.share)]
 
     def join_again(self) -> None:
         pass
 
-    def rebalance(self, what: str, partitions: list[int]) -> None:
-        self.todo.append((what, partitions))
+    def rebalance(self, what: str, partitions: list[int], **more: Any) -> None:
+        self.todo.append(Change(what, partitions, **more))
 
     def poll(self, max_records: int, timeout: float) -> list[Records]:
         self.memory.fault("poll")
-        while self.todo:
-            what, partitions = self.todo.pop(0)
-            if what == "assigned":
-                self.at |= dict.fromkeys(partitions, 0)
-                self.paused.update(partitions)
-                self.listener.assigned(partitions)
-            elif what == "revoked":
-                self.listener.revoked(partitions)
-            else:
-                self.listener.lost(partitions)
-            if what != "assigned":
-                for partition in partitions:
-                    self.at.pop(partition, None)
-                    self.paused.discard(partition)
+        if self.memory.on_another_thread:
+            self.cluster.misdeeds.append(f"{self.slot} polled its source on another thread than the loop's")
+            return []
+        self.cluster.time_passes()
+        self.memory.time_passes()
+        while self.todo and self.todo[0].wait <= 0:
+            self._hear(self.todo.pop(0))
+        if self.todo:
+            self.todo[0].wait -= 1
+        if self.cluster.members.get(self.slot) is self:
+            self.generation = self.cluster.generation
         return super().poll(max_records, timeout)
 
+    def _rejoin(self) -> None:
+        self.cluster.members[self.slot] = self
+        self.cluster.generation += 1
+        self.generation = self.cluster.generation
+
+    def _hear(self, change: Change) -> None:
+        assigned = change.what == "assigned"
+        partitions = [p for p in change.partitions if (p in self.at) != assigned]
+        self._rejoin()
+        if not partitions:
+            return
+        if assigned:
+            self.cluster.owners.update(dict.fromkeys(partitions, self.slot))
+            self.at |= {p: self.cluster.committed.get(p, 0) for p in partitions}
+            self.paused.update(partitions)
+            self.listener.assigned(partitions)
+            return
+        if change.what == "revoked":
+            self.listener.revoked(partitions)
+        self._let_go(partitions)
+        if change.what == "lost":
+            self.listener.lost(partitions)
+        if change.then is not None:
+            change.then(partitions)
+
+    def _let_go(self, partitions: Sequence[int]) -> None:
+        for partition in partitions:
+            self.at.pop(partition, None)
+            self.paused.discard(partition)
+            if self.cluster.owners.get(partition) == self.slot:
+                del self.cluster.owners[partition]
+
+    def _here(self, partitions: Sequence[int]) -> list[int]:
+        self.strangers += [p for p in partitions if p not in self.at]
+        return [p for p in partitions if p in self.at]
+
     def pause(self, partitions: Sequence[int]) -> None:
-        self.paused.update(partitions)
+        self.paused.update(self._here(partitions))
 
     def resume(self, partitions: Sequence[int]) -> None:
-        self.paused.difference_update(partitions)
+        self.paused.difference_update(self._here(partitions))
 
     def seek(self, partition: int, offset: int) -> None:
-        self.at[partition] = offset
+        for here in self._here([partition]):
+            self.at[here] = offset
 
-    def group(self) -> object:
-        return None
+    def group(self) -> Membership:
+        return Membership(self.slot, self, self.generation)
+
+    def close(self, leave: bool = False) -> None:
+        self._let_go(list(self.at))
+        if self.cluster.members.get(self.slot) is self:
+            self.cluster.expel(self.slot)
 
 
 class Offsets:
@@ -198,6 +298,7 @@ class Offsets:
         return {p: self.memory.cluster.committed.get(p) for p in partitions}
 
     def watermarks(self, partitions: Sequence[int], timeout: float) -> dict[int, tuple[int, int]]:
+        self.memory.fault("watermarks")
         return {p: (0, len(self.memory.cluster.logs[self.topic, p])) for p in partitions}
 
     def ends(self, partitions: Sequence[int], timeout: float) -> dict[int, int]:
@@ -215,14 +316,12 @@ class Sink:
     def __init__(self, memory: Memory, slot: str | None) -> None:
         self.memory, self.cluster, self.slot = memory, memory.cluster, slot
         if slot is not None:
-            self.cluster.end(slot, "aborted")
-            self.cluster.epochs[slot] += 1
-            self.epoch = self.cluster.epochs[slot]
+            self.epoch = self.cluster.fence(slot)
 
     def begin(self) -> None:
         self._alive()
         if self.slot is not None:
-            self.cluster.open[self.slot] = Transaction()
+            self.cluster.open[self.slot] = Transaction(began=self.cluster.polls)
 
     def send(
         self,
@@ -252,6 +351,12 @@ class Sink:
         self.memory.fault("offsets")
         self._alive()
         assert self.slot is not None
+        assert isinstance(group, Membership)
+        if self.cluster.members.get(group.slot) is not group.source or group.generation != self.cluster.generation:
+            raise SinkFailed("the group knows no such member, or has gone on without it")
+        for partition, offset in positions.items():
+            if self.cluster.owners.get(partition) != self.slot:
+                self.cluster.misdeeds.append(f"{self.slot} committed {offset} of {partition}, which is not its own")
         self.cluster.open[self.slot].offsets.update(positions)
 
     def commit(self, timeout: float) -> None:
@@ -272,7 +377,3 @@ class Sink:
     def _alive(self) -> None:
         if self.slot is not None and self.epoch != self.cluster.epochs[self.slot]:
             raise SinkFenced("a newer producer has this id")
-
-
-def fail(name: str) -> None:
-    raise SinkFailed(f"the broker fell over at {name}")

@@ -1,197 +1,63 @@
 """The loop against a broker in memory: whatever fails, and wherever it is killed, the outputs are those of one run."""
 
 import contextlib
-import itertools
-import logging
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import msgspec
 import pytest
-import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from engine.model import Model
 from engine.step import Engine
-from export.sample import random_model
-from stream.assembly import Storage, assemble
-from stream.broker.admin import TopicInfo
-from stream.broker.port import Identity
-from stream.codec import Codec
-from stream.errors import EnvironmentFault, SinkFailed
-from stream.link import Access
-from stream.settings import Settings
+from stream.assembly import Storage
+from stream.errors import EnvironmentFault
 from stream.state.files import StateDir
-from stream.state.questions import Answer
 from stream.state.spill import Spill
-from stream.topics import Layout
-from stream.worker import Worker
-from tests.memory import Cluster, Crash, Memory
-
-
-@cache
-def model() -> Model:
-    path = Path(mkdtemp()) / "model.onnx"
-    random_model(path, hidden=4, scaling="stream", lags=(1, 2))
-    return Model(path)
-
-
-@pytest.fixture(autouse=True)
-def silence() -> Iterator[None]:
-    """Thousands of lives have much to say."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
-
-
-class AtOnce:
-    """Questions that are answered while they are asked."""
-
-    def ask(self, call: Callable[[], Any]) -> Answer[Any]:
-        answer: Answer[Any] = Answer(there=True)
-        try:
-            answer.value = call()
-        except Exception as error:
-            answer.error = error
-        return answer
-
-
-@dataclass
-class Quiet:
-    """Topics and a group that stay as they are."""
-
-    layout: Layout
-
-    def topic(self, name: str) -> TopicInfo:
-        return self.layout.input if name == "in" else self.layout.changelog
-
-    def unowned(self, *_: Any) -> set[int]:
-        return set()
-
-
-@dataclass
-class Life:
-    """How one process lives: what it is told, and what happens to it."""
-
-    faults: dict[int, str] = field(default_factory=dict)  # the n-th step at which something goes wrong -> what
-    steps: int = 0
-    compaction: bool = False
-
-    def fault(self, memory: Memory, name: str) -> None:
-        self.steps += 1
-        what = self.faults.get(self.steps)
-        source = memory.the_source
-        if what == "crash":
-            raise Crash
-        if what == "fail" and name in ("send", "flush", "offsets", "commit", "answer"):
-            raise SinkFailed(f"the broker fell over at {name}")
-        if what in ("revoked", "lost") and name == "poll" and source is not None and source.at:
-            some = sorted(source.at)[: max(1, len(source.at) // 2)]
-            source.rebalance(what, some)
-            source.rebalance("assigned", some)
-        if what == "compact":
-            memory.cluster.compact("state")
-
-
-def worker(
-    memory: Memory,
-    options: dict[str, dict[str, Any]],
-    engine: Engine | None = None,
-    storage: Storage | None = None,
-) -> Worker:
-    sections = {"kafka": {"input_topic": "in", "output_topic": "out"}, "delivery": {"until_end": True}}
-    for section, values in options.items():
-        sections[section] = {**sections.get(section, {}), **values}
-    told = Settings(**sections)
-    layout = Layout(
-        TopicInfo("in", memory.partitions, 1, "id", {}),
-        TopicInfo("state", memory.partitions, 1, "id2", {"delete.retention.ms": "86400000"}),
-        1_000_000,
-    )
-    access = Access(
-        memory, Identity("", "app", "app-a", {}), "in", "state", 1 << 18,
-        exactly_once=told.delivery.delivery == "exactly_once", session_timeout=10, broker_timeout=1e9,
-    )  # fmt: skip
-    ticks = itertools.count()
-    return assemble(
-        told, access, layout, engine or Engine(model(), 64), storage,
-        Quiet(layout),
-        stopping=lambda: False, clock=lambda: next(ticks) * 0.01, questions=AtOnce(),  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def live(cluster: Cluster, partitions: int, life: Life, options: dict[str, dict[str, Any]], **more: Any) -> bool:
-    """One process from its start to its end. Whether it ended by itself."""
-    memory = Memory(cluster, partitions)
-    memory.fault = lambda name: life.fault(memory, name)
-    memory.most = options.pop("most", 7)  # type: ignore[arg-type]
-    try:
-        worker(memory, options, **more).run()
-    except Crash:
-        return False
-    return True
-
-
-def told(cluster: Cluster, partition: int) -> list[tuple[int, bytes]]:
-    """(input offset, prediction) that a read_committed reader finds."""
-    return [(msgspec.json.decode(e.value or b"")["offset"], e.value or b"") for e in cluster.seen("out", partition)]
-
-
-def expected(cluster: Cluster, partition: int, ttl: int | None = None) -> list[tuple[int, bytes]]:
-    """The same, by the engine alone, one event at a time."""
-    from stream.broker.port import Records
-
-    codec = Codec(model().signature, model().fingerprint, max_key_bytes=4096, max_value_bytes=1000)
-    engine = Engine(model(), 64)
-    found = []
-    for offset, entry in enumerate(cluster.logs["in", partition]):
-        if entry.state == "committed":
-            decoded = codec.decode([Records(partition, [offset], [entry.timestamp], [entry.key], [entry.value])])
-            outcome = engine.step(decoded.columns, ttl)
-            engine.keep()
-            found += [(offset, text) for text in codec.encode(decoded.columns, outcome, 0, len(decoded.columns))[1]]
-    return found
-
-
-def filled(partitions: int, events: list[tuple[int, int, int]]) -> Cluster:
-    """A cluster with these events, (partition, stream, kind)."""
-    cluster = Cluster()
-    fill(cluster, partitions, events)
-    return cluster
-
-
-def fill(cluster: Cluster, partitions: int, events: list[tuple[int, int, int]]) -> None:
-    first = sum(len(log) for (topic, _), log in cluster.logs.items() if topic == "in")
-    for i, (partition, stream, kind) in enumerate(events, first):
-        value: bytes | None = b'{"value": %d}' % (i * 37 % 101)
-        if kind == 1:
-            value = None  # a reset
-        elif kind == 2:
-            value = b"no event"
-        elif kind == 3:
-            value = b'{"value": null}'
-        cluster.produce("in", partition % partitions, b"stream-%d" % stream, value, 1000 * i)
-
-
-def numbers(count: int) -> Iterator[tuple[int, int, int]]:
-    for i in range(count):
-        yield i % 2, i % 5, 1 if i % 23 == 22 else 0
-
-
-EXAMPLES = int(os.environ.get("STATECAST_CRASH_EXAMPLES", "100"))  # of 8 lives each
-
-one_life = st.builds(
-    lambda crash, others: Life({**others, crash: "crash"}),
-    st.integers(4, 90),
-    st.dictionaries(st.integers(4, 60), st.sampled_from(["fail", "revoked", "lost", "compact"]), max_size=3),
+from tests.lives import (
+    MISSING,
+    NO_EVENT,
+    PLAIN,
+    POISON,
+    RESET,
+    Event,
+    Life,
+    Visit,
+    alone,
+    expected,
+    fill,
+    filled,
+    letters,
+    live,
+    model,
+    numbers,
+    told,
 )
-kinds = st.sampled_from([0, 0, 0, 0, 0, 0, 1, 2, 3])
+from tests.memory import Cluster
+
+pytestmark = pytest.mark.usefixtures("silence")
+
+EXAMPLES = int(os.environ.get("STATECAST_CRASH_EXAMPLES", "40"))  # of 8 lives each
+
+visits = st.builds(
+    Visit,
+    what=st.sampled_from(["revoked", "lost"]),
+    share=st.integers(1, 3),
+    heard=st.integers(0, 3),
+    back=st.integers(0, 5),
+    turns=st.sampled_from([5, 20, 150, 150]),
+    faults=st.dictionaries(st.integers(4, 60), st.sampled_from(["crash", "fail", "fenced", "away"]), max_size=1).map(
+        lambda faults: tuple(faults.items())
+    ),
+)
+mishaps = st.sampled_from(["fail", "fail", "revoked", "lost", "both", "compact", "fenced", "away", "taken"])
+one_life = st.builds(
+    lambda crash, others, delays: Life({**others, crash: "crash"}, delays),
+    st.integers(4, 120),
+    st.dictionaries(st.integers(4, 90), st.one_of(mishaps, visits), max_size=5),
+    st.sampled_from([(), (1,), (3, 0), (0, 8), (2, 5, 0, 0)]),
+)
+kinds = st.sampled_from([PLAIN] * 8 + [RESET, NO_EVENT, MISSING, POISON])
 some_events = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), kinds), min_size=25, max_size=50)
 
 
@@ -205,9 +71,9 @@ some_events = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), kinds), m
     checkpoint=st.sampled_from([1, 5, 50]),
     disk=st.booleans(),
 )
-def test_any_interleaving_of_batches_commits_checkpoints_failures_crashes_and_restores_gives_one_runs_outputs(
+def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other_owners_gives_one_runs_outputs(
     delivery: str,
-    lives: list[tuple[list[tuple[int, int, int]], Life]],
+    lives: list[tuple[list[Event], Life]],
     most: int,
     ttl: float | None,
     interval: float,
@@ -221,6 +87,7 @@ def test_any_interleaving_of_batches_commits_checkpoints_failures_crashes_and_re
     options: dict[str, Any] = {
         "delivery": {"delivery": delivery, "commit_interval": interval, "batch": 16},
         "state": {"checkpoint_interval": checkpoint * interval, "state_ttl": ttl, "snapshot_interval": 0.3},
+        "most": most,
     }
     for events, life in [*lives, ([], Life())]:
         fill(cluster, partitions, events)
@@ -234,18 +101,21 @@ def test_any_interleaving_of_batches_commits_checkpoints_failures_crashes_and_re
                 storage = Storage(place, spill)
             # With a disk there is room for so few streams that rows must come and go.
             engine = Engine(model(), 20, storage.spill) if storage else Engine(model(), 64)
-            told_what = {**options, "most": most}
-            live(cluster, partitions, Life(dict(life.faults)), told_what, engine=engine, storage=storage)
+            live(cluster, partitions, Life(dict(life.faults), life.delays), options, engine=engine, storage=storage)
 
+    assert cluster.misdeeds == []
     for partition in range(partitions):
-        seen, wanted = told(cluster, partition), expected(cluster, partition, None if ttl is None else int(ttl * 1000))
+        wanted, refused = alone(cluster, partition, None if ttl is None else int(ttl * 1000))
+        seen, buried = told(cluster, partition), letters(cluster, partition)
         if delivery == "exactly_once":
             assert seen == wanted
+            assert sorted(buried) == refused
         else:
             first: dict[int, bytes] = {}
             for offset, text in seen:
                 assert first.setdefault(offset, text) == text  # a duplicate has the first one's bits
             assert sorted(first.items()) == wanted
+            assert sorted(set(buried)) == refused
 
 
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_kept() -> None:
