@@ -5,9 +5,9 @@ works on them, dies or stops, and they come back. All in one thread, so that a l
 """
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -29,7 +29,7 @@ from stream.link import Access
 from stream.settings import Settings
 from stream.topics import Layout
 from stream.worker import Worker
-from tests.memory import Cluster, Crash, Entry, Memory
+from tests.memory import Cluster, Crash, Memory, Source
 
 T = TypeVar("T")
 
@@ -37,7 +37,8 @@ Options = dict[str, dict[str, Any]]
 Event = tuple[int, int, int]  # partition, stream, kind
 PLAIN, RESET, NO_EVENT, MISSING, POISON = range(5)  # kinds
 
-STEPS = 20_000  # of one life; one that takes more comes to no end
+SINKING = frozenset({"send", "flush", "offsets", "commit", "answer"})  # steps of a sink
+STEPS = 5000  # of one life; one that takes more comes to no end
 TURNS = 150  # of a visit: what it waits for may be what the visited one holds
 
 
@@ -157,52 +158,77 @@ class Visit:
     faults: tuple[tuple[int, str], ...] = ()  # of the other process
 
 
+When = int | tuple[str, int]  # the n-th step of a life; or the n-th of those that have this name
+
+
 @dataclass
 class Life:
     """How one process lives: what it is told, and what happens to it."""
 
-    faults: dict[int, "str | Visit"] = field(default_factory=dict)  # the n-th step at which something happens -> what
+    faults: dict[When, Any] = field(default_factory=dict)  # what happens then: a name, a Visit, a call, or several
     delays: tuple[int, ...] = ()  # of the answers to its questions, polls
     steps: int = 0
+    counts: Counter[str] = field(default_factory=Counter)  # of steps, by name
     visit: Callable[[Visit, list[int]], None] = lambda *_: None
+    memory: Memory | None = None  # once it lives
 
     def fault(self, memory: Memory, name: str) -> None:
         self.steps += 1
+        self.counts[name] += 1
         assert self.steps < STEPS, "this life comes to no end"
-        what, source, slot = self.faults.get(self.steps), memory.the_source, memory.slot
-        sinking = name in ("send", "flush", "offsets", "commit", "answer")
+        for when in (self.steps, (name, self.counts[name])):
+            if when in self.faults:
+                self._happen(self.faults[when], memory, name)
+
+    def _happen(self, what: Any, memory: Memory, name: str) -> None:
+        source = memory.the_source
         here = sorted(source.at) if source is not None else []
-        if what == "crash":
+        sinking, looping = name in SINKING, not memory.on_another_thread
+        if isinstance(what, tuple):
+            for one in what:
+                self._happen(one, memory, name)
+        elif callable(what):
+            what(memory)
+        elif what == "crash":
             raise Crash
-        if what == "fail" and sinking:
+        elif what == "fail" and sinking:
             raise SinkFailed(f"the broker fell over at {name}")
-        if what == "away" and not sinking:
+        elif what == "away" and not sinking:
             raise Unavailable(f"no broker at {name}")
-        if what == "fenced":
-            memory.cluster.fence(slot)
-        if what == "compact":
+        elif what == "fenced":
+            memory.cluster.fence(memory.slot)
+        elif what == "compact":
             memory.cluster.compact("state")
-        if what == "taken" and name == "poll" and not memory.on_another_thread:
-            memory.cluster.expel(slot)
+        elif what == "taken" and name == "poll" and looping:
+            memory.cluster.expel(memory.slot)
             raise SlotTaken("the consumer was fenced")
-        if what in ("revoked", "lost") and name == "poll" and source is not None and here:
-            some = here[: max(1, len(here) // 2)]
-            source.rebalance(str(what), some)
-            source.rebalance("assigned", some)
-        if what == "both" and name == "poll" and source is not None and len(here) > 1:
-            source.rebalance("lost", here[:1])
-            source.rebalance("revoked", here[1:2])
-            source.rebalance("assigned", here[:2])
-        if isinstance(what, Visit) and source is not None and here and not memory.on_another_thread:
+        elif source is not None and here and looping:
+            self._rebalance(what, source, here, in_poll=name == "poll")
+
+    def _rebalance(self, what: Any, source: Source, here: list[int], in_poll: bool) -> None:
+        if isinstance(what, Visit):
             some = here[: what.share]
             if what.what == "revoked":
-                then = lambda gone: self.visit(what, gone)  # noqa: E731
-                source.rebalance("revoked", some, wait=what.heard, then=then)
+                source.rebalance("revoked", some, wait=what.heard, then=lambda gone: self.visit(what, gone))
             else:
-                memory.cluster.expel(slot)
+                source.cluster.expel(source.slot)
                 source.rebalance("lost", here, wait=what.heard)
                 self.visit(what, some)
             source.rebalance("assigned", here, wait=what.back)
+        elif what in ("revoked", "lost") and in_poll:
+            some = here[: max(1, len(here) // 2)]
+            source.rebalance(what, some)
+            source.rebalance("assigned", some)
+        elif what == "both" and in_poll and len(here) > 1:
+            source.rebalance("lost", here[:1])
+            source.rebalance("revoked", here[1:2])
+            source.rebalance("assigned", here[:2])
+
+
+def ticking() -> Callable[[], float]:
+    """A clock of its own, on which each look takes 10 ms."""
+    ticks = itertools.count()
+    return lambda: next(ticks) * 0.01
 
 
 def worker(
@@ -212,6 +238,7 @@ def worker(
     storage: Storage | None = None,
     delays: Iterable[int] = (),
     stopping: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] | None = None,
 ) -> Worker:
     sections = {"kafka": {"input_topic": "in", "output_topic": "out"}, "delivery": {"until_end": True}}
     for section, values in options.items():
@@ -226,10 +253,9 @@ def worker(
         memory, Identity("", "app", memory.slot, {}), "in", "state", 1 << 18,
         exactly_once=told.delivery.delivery == "exactly_once", session_timeout=10, broker_timeout=1e9,
     )  # fmt: skip
-    ticks = itertools.count()
     return assemble(
         told, access, layout, engine or Engine(model(), 64), storage, Quiet(layout),
-        stopping=stopping, clock=lambda: next(ticks) * 0.01, questions=Late(memory, delays),  # type: ignore[arg-type]
+        stopping=stopping, clock=clock or ticking(), questions=Late(memory, delays),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -237,7 +263,7 @@ def live(cluster: Cluster, partitions: int, life: Life, options: Options, **more
     """One process from its start to its end. Whether it ended by itself."""
     options = dict(options)
     most: Any = options.pop("most", 7)
-    memory = Memory(cluster, partitions)
+    life.memory = memory = Memory(cluster, partitions)
     life.visit = lambda visit, some: _visit(Memory(cluster, partitions, slot="app-b"), visit, some, options, most)
     memory.fault = lambda name: life.fault(memory, name)
     memory.most = most
@@ -303,9 +329,18 @@ def correct(cluster: Cluster, partitions: int) -> None:
         assert seen == wanted
 
 
-def rows(cluster: Cluster, partition: int) -> dict[bytes, Entry]:
-    """The changelog's newest record of each key."""
-    return {e.key: e for e in cluster.seen("state", partition) if e.key is not None}
+def replay(cluster: Cluster, partition: int) -> int:
+    """Where a restore would begin to step, by the changelog's last marker."""
+    marker = [e for e in cluster.seen("state", partition) if e.key == b"m"][-1]
+    return int(msgspec.json.decode(marker.value or b"")["replay"])
+
+
+def same(cluster: Cluster) -> Cluster:
+    """Another cluster with the same records and offsets."""
+    again = Cluster()
+    again.logs.update({place: [replace(entry) for entry in log] for place, log in cluster.logs.items()})
+    again.committed.update(cluster.committed)
+    return again
 
 
 def filled(partitions: int, events: list[Event]) -> Cluster:

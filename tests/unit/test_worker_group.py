@@ -1,0 +1,125 @@
+"""The loop beside another owner: what it has of a partition that went ends with it, and what was asked before, too."""
+
+from typing import Any
+
+import pytest
+
+from tests.lives import PLAIN, Life, Visit, correct, fill, filled, live, numbers, same
+from tests.memory import Cluster
+
+pytestmark = pytest.mark.usefixtures("silence")
+
+SLOWLY: dict[str, Any] = {"delivery": {"commit_interval": 0.05}, "state": {"checkpoint_interval": 50}, "most": 3}
+
+QUICKLY: dict[str, Any] = {**SLOWLY, "state": {"checkpoint_interval": 0.3}}
+
+
+def worked_on() -> Cluster:
+    """Two partitions with state, and events that nobody has seen yet."""
+    cluster = filled(2, list(numbers(40)))
+    live(cluster, 2, Life(), SLOWLY)
+    fill(cluster, 2, list(numbers(30)))
+    return cluster
+
+
+def finished(cluster: Cluster) -> None:
+    """Whoever comes last goes to the end, and then all is as it must be."""
+    live(cluster, 2, Life(), SLOWLY)
+    correct(cluster, 2)
+
+
+@pytest.mark.parametrize("delays", [(), (1,), (2,), (4,)], ids=str)
+@pytest.mark.parametrize("back", [0, 2])
+@pytest.mark.parametrize("what", ["revoked", "lost"])
+def test_an_answer_about_a_partition_that_went_meanwhile_says_nothing_of_it_when_it_is_back(
+    what: str, back: int, delays: tuple[int, ...]
+) -> None:
+    begun = worked_on()
+    for poll in range(2, 8):
+        cluster = same(begun)
+        visit = Visit(what, share=1, heard=0, back=back, turns=150)
+        live(cluster, 2, Life({("poll", poll): visit}, delays), SLOWLY)
+        finished(cluster)
+
+
+def test_an_answer_that_was_left_lying_while_nothing_was_loaded_is_not_taken_for_a_new_one() -> None:
+    begun = worked_on()
+    for poll in range(2, 8):
+        cluster = same(begun)
+        # All partitions go, so nobody looks at the answer before they are back.
+        life = Life({("poll", poll): Visit("revoked", share=2, heard=0, back=4, turns=150)}, (2,))
+        live(cluster, 2, life, SLOWLY)
+        finished(cluster)
+
+
+def test_a_commit_for_a_partition_that_is_asked_for_leaves_out_one_that_was_lost_before_it_in_the_same_poll() -> None:
+    begun = worked_on()
+    for poll in range(3, 20):
+        cluster = same(begun)
+        live(cluster, 2, Life({("poll", poll): "both"}), SLOWLY)
+        finished(cluster)
+
+
+@pytest.mark.parametrize("heard", [0, 1, 4])
+@pytest.mark.parametrize("what", ["revoked", "lost"])
+def test_a_partition_that_goes_while_a_failure_is_mended_is_in_no_commit_any_more(what: str, heard: int) -> None:
+    begun = worked_on()
+    for step in range(12, 60, 3):
+        cluster = same(begun)
+        # Fenced: it looks at its consumer for a while, which are polls in which partitions go. They leave rows behind
+        # that have waited long enough to be written.
+        life = Life({step: ("fenced", Visit(what, share=1, heard=heard, back=6, turns=150))})
+        live(cluster, 2, life, QUICKLY)
+        finished(cluster)
+
+
+def test_a_partition_that_goes_with_a_failure_is_not_named_to_the_consumer_any_more() -> None:
+    begun = worked_on()
+    for poll in range(6, 14):
+        cluster = same(begun)
+        life = Life({("poll", poll): ("fenced", "revoked")})  # the commit of the revocation fails
+        live(cluster, 2, life, SLOWLY)
+        assert life.memory is not None
+        assert life.memory.the_source is not None
+        assert life.memory.the_source.strangers == [], f"gone in poll {poll}"
+        finished(cluster)
+
+
+@pytest.mark.parametrize("fault", ["crash", "fail", "fenced", "away"])
+def test_whatever_becomes_of_another_owner_its_work_is_neither_lost_nor_done_twice(fault: str) -> None:
+    begun = worked_on()
+    for step in range(5, 60, 4):
+        cluster = same(begun)
+        visit = Visit("revoked", share=2, heard=0, back=1, turns=150, faults=((step, fault),))
+        live(cluster, 2, Life({("poll", 12): visit}), SLOWLY)
+        finished(cluster)
+
+
+def test_a_process_that_froze_past_its_session_commits_nothing_of_what_it_had_in_hand() -> None:
+    begun = worked_on()
+    for step in range(10, 60, 2):
+        cluster = same(begun)
+        life = Life({step: Visit("lost", share=2, heard=2, back=1, turns=150)})
+        live(cluster, 2, life, SLOWLY)
+        finished(cluster)
+
+
+def test_a_group_that_goes_on_without_a_member_takes_no_offsets_of_it_until_it_has_heard() -> None:
+    def elsewhere(memory: Any) -> None:
+        memory.cluster.generation += 1
+
+    begun = worked_on()
+    for commit in range(1, 5):
+        cluster = same(begun)
+        life = Life({("offsets", commit): elsewhere})
+        live(cluster, 2, life, SLOWLY)
+        assert life.counts["connect"] == 2, "one commit was refused, and mended"
+        finished(cluster)
+
+
+def test_a_consumer_that_fenced_itself_joins_again_and_goes_on() -> None:
+    cluster = filled(2, [(i % 2, i % 3, PLAIN) for i in range(40)])
+    for poll in range(2, 12):
+        again = same(cluster)
+        live(again, 2, Life({("poll", poll): "taken"}), SLOWLY)
+        finished(again)
