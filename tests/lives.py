@@ -167,6 +167,7 @@ class Life:
 
     faults: dict[When, Any] = field(default_factory=dict)  # what happens then: a name, a Visit, a call, or several
     delays: tuple[int, ...] = ()  # of the answers to its questions, polls
+    tells_generations: bool = False  # whether its client does
     steps: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # of steps, by name
     visit: Callable[[Visit, list[int]], None] = lambda *_: None
@@ -266,7 +267,7 @@ def live(cluster: Cluster, partitions: int, life: Life, options: Options, **more
     life.memory = memory = Memory(cluster, partitions)
     life.visit = lambda visit, some: _visit(Memory(cluster, partitions, slot="app-b"), visit, some, options, most)
     memory.fault = lambda name: life.fault(memory, name)
-    memory.most = most
+    memory.most, memory.tells_generations = most, life.tells_generations
     return _run(memory, options, delays=life.delays, **more)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.broker.port import Headers, Identity, Listener, Records
-from stream.errors import SinkFailed, SinkFenced, Unavailable
+from stream.errors import GenerationOver, SinkFailed, SinkFenced, Unavailable
 
 TRANSACTION_TIMEOUT = 100  # polls, of whomever, after which an open transaction is aborted
 
@@ -139,6 +139,7 @@ class Memory:
         self.share: list[int] = list(range(partitions))  # what it is assigned when it joins
         self.time_passes: Callable[[], None] = lambda: None  # called in each poll of the group's source
         self.on_another_thread = False
+        self.tells_generations = False  # as one of the client libraries does, and the other does not
 
     def source(self, identity: Identity, topic: str, **_: Any) -> "Source":
         self.the_source = Source(self, topic)
@@ -353,7 +354,8 @@ class Sink:
         assert self.slot is not None
         assert isinstance(group, Membership)
         if self.cluster.members.get(group.slot) is not group.source or group.generation != self.cluster.generation:
-            raise SinkFailed("the group knows no such member, or has gone on without it")
+            over = GenerationOver if self.memory.tells_generations else SinkFailed
+            raise over("the group knows no such member, or has gone on without it")
         for partition, offset in positions.items():
             if self.cluster.owners.get(partition) != self.slot:
                 self.cluster.misdeeds.append(f"{self.slot} committed {offset} of {partition}, which is not its own")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from engine.step import Engine
 from stream.assembly import Storage
 from stream.errors import EnvironmentFault
+from stream.pending import LAST_ROWS
 from stream.state.files import StateDir
 from stream.state.spill import Spill
 from tests.lives import (
@@ -24,6 +26,7 @@ from tests.lives import (
     Life,
     Visit,
     alone,
+    correct,
     expected,
     fill,
     filled,
@@ -31,6 +34,9 @@ from tests.lives import (
     live,
     model,
     numbers,
+    replay,
+    same,
+    ticking,
     told,
 )
 from tests.memory import Cluster
@@ -52,10 +58,11 @@ visits = st.builds(
 )
 mishaps = st.sampled_from(["fail", "fail", "revoked", "lost", "both", "compact", "fenced", "away", "taken"])
 one_life = st.builds(
-    lambda crash, others, delays: Life({**others, crash: "crash"}, delays),
+    lambda crash, others, delays, tells: Life({**others, crash: "crash"}, delays, tells),
     st.integers(4, 120),
     st.dictionaries(st.integers(4, 90), st.one_of(mishaps, visits), max_size=5),
     st.sampled_from([(), (1,), (3, 0), (0, 8), (2, 5, 0, 0)]),
+    st.booleans(),
 )
 kinds = st.sampled_from([PLAIN] * 8 + [RESET, NO_EVENT, MISSING, POISON])
 some_events = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), kinds), min_size=25, max_size=50)
@@ -70,6 +77,7 @@ some_events = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), kinds), m
     interval=st.sampled_from([0.01, 0.05, 0.3]),
     checkpoint=st.sampled_from([1, 5, 50]),
     disk=st.booleans(),
+    room=st.sampled_from([64, 64, 12]),
 )
 def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other_owners_gives_one_runs_outputs(
     delivery: str,
@@ -79,6 +87,7 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
     interval: float,
     checkpoint: int,
     disk: bool,
+    room: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     partitions = 3
@@ -99,9 +108,11 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
                     contextlib.closing(Spill(tmp_path_factory.mktemp("spill"), model().row_width))
                 )
                 storage = Storage(place, spill)
-            # With a disk there is room for so few streams that rows must come and go.
-            engine = Engine(model(), 20, storage.spill) if storage else Engine(model(), 64)
-            live(cluster, partitions, Life(dict(life.faults), life.delays), options, engine=engine, storage=storage)
+            # With a disk there is room for so few streams that rows must come and go. Without one it may be that all
+            # there is to do is to wait, until the last life.
+            engine = Engine(model(), 20, storage.spill) if storage else Engine(model(), room if life.faults else 64)
+            again = Life(dict(life.faults), life.delays, life.tells_generations)
+            live(cluster, partitions, again, options, engine=engine, storage=storage)
 
     assert cluster.misdeeds == []
     for partition in range(partitions):
@@ -169,12 +180,64 @@ def test_a_new_application_that_starts_at_the_end_predicts_only_what_comes_then(
 
 
 def test_rows_are_written_once_they_wait_although_no_event_comes_and_a_restart_then_steps_nothing_again() -> None:
-    cluster = filled(1, [(0, i % 3, 0) for i in range(30)])
-    live(cluster, 1, Life(), {})
+    cluster = filled(1, [(0, i % 3, PLAIN) for i in range(30)])
+    idle: dict[str, Any] = {"delivery": {"until_end": False}}
+    life, found = Life(), []
+
+    def stopping() -> bool:
+        # Before the stop: that would write everything in any case.
+        if life.counts["poll"] == 800:
+            found.append(replay(cluster, 0))
+        return life.counts["poll"] >= 800
+
+    assert live(cluster, 1, life, idle, stopping=stopping)
+    assert found[0] == 30
+
+    engine = Engine(model(), 64)
+    with mock.patch.object(engine, "step", side_effect=engine.step) as stepped:
+        live(cluster, 1, Life(), {}, engine=engine)
+    assert not stepped.called
+
+
+def test_rows_in_an_open_transaction_are_committed_although_no_event_comes() -> None:
+    cluster = filled(1, [(0, i, PLAIN) for i in range(120)])
+    # So many rows that the first are due at once, long before the others have waited long enough.
+    idle: dict[str, Any] = {
+        "delivery": {"until_end": False, "commit_interval": 0.5},
+        "state": {"checkpoint_interval": 50},
+        "most": 60,
+    }
     life = Life()
-    live(cluster, 1, life, {})
-    marker = [e for e in cluster.seen("state", 0) if e.key == b"m"][-1]
-    assert msgspec.json.decode(marker.value or b"")["replay"] == 30
+    assert live(cluster, 1, life, idle, engine=Engine(model(), 200), stopping=lambda: life.counts["poll"] >= 500)
+    assert cluster.epochs["app-a"] == 1, "its transaction was open for so long that the broker aborted it"
+
+
+def test_a_stop_while_the_broker_is_away_is_a_stop() -> None:
+    cluster = filled(1, [(0, i % 3, PLAIN) for i in range(30)])
+    for away in (3, 6, 9):
+        again = same(cluster)
+        life = Life({("poll", poll): "away" for poll in range(away, 100)})
+        assert live(again, 1, life, {}, stopping=lambda life=life, away=away: life.counts["poll"] >= away)  # type: ignore[misc]
+        live(again, 1, Life(), {})
+        correct(again, 1)
+
+
+def test_a_stop_beside_a_partition_that_is_restored_does_not_wait_for_it() -> None:
+    cluster = filled(2, [(0, i, PLAIN) for i in range(3)] + [(1, i % 9, PLAIN) for i in range(60)])
+    slowly: dict[str, Any] = {"state": {"checkpoint_interval": 50}, "delivery": {"commit_interval": 0.05}, "most": 2}
+    live(cluster, 2, Life({("commit", 12): "crash"}), slowly)
+    assert cluster.committed[1] > 20
+    assert replay(cluster, 1) == 0
+    for poll in range(8, 20):
+        again, clock, life, stopped = same(cluster), ticking(), Life(), []
+
+        def stopping(poll: int = poll, life: Life = life, stopped: list[float] = stopped) -> bool:
+            if life.counts["poll"] >= poll:
+                stopped.append(clock())  # noqa: B023
+            return bool(stopped)
+
+        live(again, 2, life, slowly, stopping=stopping, clock=clock)
+        assert clock() - stopped[0] < LAST_ROWS / 2
 
 
 def test_evicted_and_reset_streams_leave_a_tombstone_and_no_row() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.lives import PLAIN, Life, Visit, correct, fill, filled, live, numbers, same
-from tests.memory import Cluster
+from tests.memory import Cluster, Memory
 
 pytestmark = pytest.mark.usefixtures("silence")
 
@@ -95,25 +95,27 @@ def test_whatever_becomes_of_another_owner_its_work_is_neither_lost_nor_done_twi
         finished(cluster)
 
 
-def test_a_process_that_froze_past_its_session_commits_nothing_of_what_it_had_in_hand() -> None:
+@pytest.mark.parametrize("tells", [False, True], ids=["refused", "generation over"])
+def test_a_process_that_froze_past_its_session_commits_nothing_of_what_it_had_in_hand(tells: bool) -> None:
     begun = worked_on()
     for step in range(10, 60, 2):
         cluster = same(begun)
-        life = Life({step: Visit("lost", share=2, heard=2, back=1, turns=150)})
+        life = Life({step: Visit("lost", share=2, heard=2, back=1, turns=150)}, tells_generations=tells)
         live(cluster, 2, life, SLOWLY)
         finished(cluster)
 
 
-def test_a_group_that_goes_on_without_a_member_takes_no_offsets_of_it_until_it_has_heard() -> None:
-    def elsewhere(memory: Any) -> None:
+@pytest.mark.parametrize("tells", [False, True], ids=["refused", "generation over"])
+def test_a_group_that_goes_on_without_a_member_takes_no_offsets_of_it_until_it_has_heard(tells: bool) -> None:
+    def elsewhere(memory: Memory) -> None:
         memory.cluster.generation += 1
 
     begun = worked_on()
     for commit in range(1, 5):
         cluster = same(begun)
-        life = Life({("offsets", commit): elsewhere})
+        life = Life({("offsets", commit): elsewhere}, tells_generations=tells)
         live(cluster, 2, life, SLOWLY)
-        assert life.counts["connect"] == 2, "one commit was refused, and mended"
+        assert life.counts["connect"] == (1 if tells else 2)
         finished(cluster)
 
 
