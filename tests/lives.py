@@ -212,8 +212,7 @@ class Life:
             if what.what == "revoked":
                 source.rebalance("revoked", some, wait=what.heard, then=lambda gone: self.visit(what, gone))
             else:
-                source.cluster.expel(source.slot)
-                source.rebalance("lost", here, wait=what.heard)
+                source.expelled(heard=what.heard)
                 self.visit(what, some)
             source.rebalance("assigned", here, wait=what.back)
         elif what in ("revoked", "lost") and in_poll:

@@ -214,6 +214,11 @@ class Source(Fetcher):
     def join_again(self) -> None:
         pass
 
+    def expelled(self, heard: int) -> None:
+        """Its session ended. That is what it hears first, so many polls later: before, it cannot join again."""
+        self.cluster.expel(self.slot)
+        self.todo.insert(0, Change("lost", sorted(self.at), heard))
+
     def rebalance(self, what: str, partitions: list[int], **more: Any) -> None:
         self.todo.append(Change(what, partitions, **more))
 
