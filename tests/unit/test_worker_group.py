@@ -42,6 +42,19 @@ def test_an_answer_about_a_partition_that_went_meanwhile_says_nothing_of_it_when
         finished(cluster)
 
 
+@pytest.mark.parametrize("delays", [(), (2,)], ids=str)
+@pytest.mark.parametrize("heard", [1, 3])
+def test_a_restore_that_reads_what_another_wrote_before_it_hears_that_it_lost_the_partition_does_not_end_the_process(
+    heard: int, delays: tuple[int, ...]
+) -> None:
+    begun = worked_on()
+    for poll in range(2, 8):
+        cluster = same(begun)
+        visit = Visit("lost", share=1, heard=heard, back=1, turns=150)
+        live(cluster, 2, Life({("poll", poll): visit}, delays), SLOWLY)
+        finished(cluster)
+
+
 def test_an_answer_that_was_left_lying_while_nothing_was_loaded_is_not_taken_for_a_new_one() -> None:
     begun = worked_on()
     for poll in range(2, 8):
