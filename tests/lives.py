@@ -6,7 +6,7 @@ works on them, dies or stops, and they come back. All in one thread, so that a l
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,7 @@ from tests.memory import Cluster, Crash, Memory, Source
 
 T = TypeVar("T")
 
-Options = dict[str, dict[str, Any]]
+Options = dict[str, Any]  # sections of the settings; most: records of a partition in one poll
 Event = tuple[int, int, int]  # partition, stream, kind
 PLAIN, RESET, NO_EVENT, MISSING, POISON = range(5)  # kinds
 
@@ -165,7 +165,7 @@ When = int | tuple[str, int]  # the n-th step of a life; or the n-th of those th
 class Life:
     """How one process lives: what it is told, and what happens to it."""
 
-    faults: dict[When, Any] = field(default_factory=dict)  # what happens then: a name, a Visit, a call, or several
+    faults: Mapping[When, Any] = field(default_factory=dict)  # what happens then: a name, a Visit, a call, or several
     delays: tuple[int, ...] = ()  # of the answers to its questions, polls
     tells_generations: bool = False  # whether its client does
     steps: int = 0
@@ -240,7 +240,7 @@ def worker(
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] | None = None,
 ) -> Worker:
-    sections = {"kafka": {"input_topic": "in", "output_topic": "out"}, "delivery": {"until_end": True}}
+    sections: dict[str, Any] = {"kafka": {"input_topic": "in", "output_topic": "out"}, "delivery": {"until_end": True}}
     for section, values in options.items():
         sections[section] = {**sections.get(section, {}), **values}
     told = Settings(**sections)

@@ -217,7 +217,7 @@ def test_a_stop_while_the_broker_is_away_is_a_stop() -> None:
     for away in (3, 6, 9):
         again = same(cluster)
         life = Life({("poll", poll): "away" for poll in range(away, 100)})
-        assert live(again, 1, life, {}, stopping=lambda life=life, away=away: life.counts["poll"] >= away)  # type: ignore[misc]
+        assert live(again, 1, life, {}, stopping=lambda life=life, away=away: life.counts["poll"] >= away)
         live(again, 1, Life(), {})
         correct(again, 1)
 
@@ -229,7 +229,7 @@ def test_a_stop_beside_a_partition_that_is_restored_does_not_wait_for_it() -> No
     assert cluster.committed[1] > 20
     assert replay(cluster, 1) == 0
     for poll in range(8, 20):
-        again, clock, life, stopped = same(cluster), ticking(), Life(), []
+        again, clock, life, stopped = same(cluster), ticking(), Life(), list[float]()
 
         def stopping(poll: int = poll, life: Life = life, stopped: list[float] = stopped) -> bool:
             if life.counts["poll"] >= poll:
@@ -259,7 +259,7 @@ def test_a_changed_time_to_live_holds_from_the_committed_offset_on_and_not_befor
         live(again, 1, Life({25: "crash"}), {"delivery": {"commit_interval": 0.05}, "most": 3})
         boundary = again.committed.get(0, 0)
         for faults in ({step: "crash"}, {}):
-            live(again, 1, Life(dict(faults)), {"state": {"state_ttl": 1.5}, "most": 3})
+            live(again, 1, Life(faults), {"state": {"state_ttl": 1.5}, "most": 3})
         steps = [msgspec.json.decode(text)["step"] for _, text in told(again, 0)]
         before = [i // 2 + 1 for i in range(boundary)]
         assert steps[:boundary] == before
