@@ -165,7 +165,7 @@ When = int | tuple[str, int]  # the n-th step of a life; or the n-th of those th
 class Life:
     """How one process lives: what it is told, and what happens to it."""
 
-    faults: Mapping[When, Any] = field(default_factory=dict)  # what happens then: a name, a Visit, a call, or several
+    faults: Mapping[Any, Any] = field(default_factory=dict)  # When -> a name, a Visit, a call, or several
     delays: tuple[int, ...] = ()  # of the answers to its questions, polls
     tells_generations: bool = False  # whether its client does
     steps: int = 0

@@ -1,10 +1,13 @@
 """The loop beside another owner: what it has of a partition that went ends with it, and what was asked before, too."""
 
+import itertools
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from tests.lives import PLAIN, Life, Visit, correct, fill, filled, live, numbers, same
+from engine.step import Engine
+from tests.lives import PLAIN, Life, Visit, correct, fill, filled, live, model, numbers, same
 from tests.memory import Cluster, Memory
 
 pytestmark = pytest.mark.usefixtures("silence")
@@ -141,3 +144,16 @@ def test_a_consumer_that_fenced_itself_joins_again_and_goes_on() -> None:
         again = same(cluster)
         live(again, 2, Life({("poll", poll): "taken"}), SLOWLY)
         finished(again)
+
+
+@pytest.mark.parametrize("heard", [3, 8])
+def test_a_restore_that_has_read_only_a_part_of_anothers_transaction_does_not_end_the_process(heard: int) -> None:
+    begun = worked_on()
+    for poll in range(2, 16):
+        cluster = same(begun)
+        visit = Visit("lost", share=1, heard=heard, back=1, turns=150)
+        # Two records of the changelog in a turn.
+        with mock.patch("stream.state.restore.time") as time:
+            time.perf_counter.side_effect = itertools.count(0, 0.015).__next__
+            live(cluster, 2, Life({("poll", poll): visit}), SLOWLY, engine=Engine(model(), 10))
+        finished(cluster)
