@@ -180,8 +180,10 @@ class ConfluentSource:
         if offset is None:
             if sought is None:
                 self._send(partition, OFFSET_BEGINNING)
-        elif sought in (None, offset):  # else it was sent elsewhere before this was heard
+        elif sought in (None, offset):
             self._raised = gone(self._topic, partition, offset)  # when what came with it is delivered
+        else:  # it was sent elsewhere before this was heard, but has stopped nevertheless
+            self._send(partition, sought)
 
     def _tps(self, partitions: Sequence[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in partitions]
@@ -198,14 +200,15 @@ class ConfluentSource:
 
     def _wake(self, partition: int) -> None:
         # Resuming does not wake the thread that fetches, which sleeps up to a second while all is paused. A seek to
-        # where it stands does; but one to 0 never does, so 1 comes first.
+        # where it stands does; but one to 0 never does.
         here = self._sought.get(partition, self.position(partition))
         if here is None:
             return  # it has not begun yet, and will wake the thread when it does
         with contextlib.suppress(KafkaException):
             if here == 0:
-                self._consumer.seek(TopicPartition(self._topic, partition, 1))
-            self._consumer.seek(TopicPartition(self._topic, partition, here))
+                self._assign(TopicPartition(self._topic, partition, here))
+            else:
+                self._consumer.seek(TopicPartition(self._topic, partition, here))
 
     def seek(self, partition: int, offset: int) -> None:
         self._sought[partition] = offset
@@ -220,10 +223,14 @@ class ConfluentSource:
                 raise
             # A partition that waits for its committed offset, or has none, cannot be sought: assign it anew, with the
             # offset.
-            self._consumer.incremental_unassign([target])
-            self._consumer.incremental_assign([target])
+            self._assign(target)
             if partition in self._paused:
                 self._consumer.pause([target])
+
+    def _assign(self, target: TopicPartition) -> None:
+        """Let it begin at the target's offset, whatever it was at."""
+        self._consumer.incremental_unassign([target])
+        self._consumer.incremental_assign([target])
 
     def position(self, partition: int) -> int | None:
         (found,) = self._consumer.position([TopicPartition(self._topic, partition)])

@@ -142,6 +142,20 @@ def test_what_is_resumed_comes_at_once(world: World, make_topic: MakeTopic, offs
     assert min(took) < 0.5, f"resumed partitions slept for {took} s"
 
 
+def test_what_comes_to_partitions_that_were_resumed_while_they_were_empty(world: World, make_topic: MakeTopic) -> None:
+    count = 40  # some of them lose a race, if there is one
+    topic = make_topic(count)
+    member = world.member(topic)
+    member.resumes = False
+    wait_until("it is assigned", lambda: len(member.assigned_now) == count, member.poll)
+    for partition in range(count):
+        member.source.seek(partition, 0)
+        member.source.resume([partition])
+        member.poll()
+    world.fill(topic, dict.fromkeys(range(count), 2))
+    wait_until("all come", lambda: len(member.records) == 2 * count, member.poll)
+
+
 def test_a_seek_in_the_middle_of_what_was_fetched(world: World, make_topic: MakeTopic) -> None:
     topic = make_topic()
     world.fill(topic, {0: 5000})
