@@ -2,7 +2,8 @@
 
 Under a steady load another instance joins the others, works for a while, and leaves (--on-stop leave). Measured are the
 longest times without a new record in the output topic, as a read_committed reader sees it: of the partitions that kept
-their owner, and of those that moved. The steady time between is what the load, the commits and the machine do alone.
+their owner, and of those that moved. The steady time between is what the load, the commits and the machine do alone;
+"start" is while the new process starts beside them and has not joined yet, which takes processors, not partitions.
 """
 
 import argparse
@@ -62,6 +63,11 @@ def rebalance(folder: Path, servers: str, client: str, options: argparse.Namespa
             rows.append(phase("steady", time.time(), live(services)))
             before, began = live(services), time.time()
             serve(last)
+            services[last].until_said("serving", 1)
+            rows.append(
+                [client, "start", len(before), longest(arrivals.gaps(began, time.time()), set(before)), 0, None]
+            )
+            began = time.time()
             until("the instance that joined has live partitions", settled, 60)
             rows.append(phase("join", began, before))
             time.sleep(options.warm)
