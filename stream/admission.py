@@ -103,7 +103,7 @@ class Admission:
             self._keeper.compare(load.number, marker)
             self._keeper.begin(load.number, marker.clock)
             partition.origin, partition.lineage, partition.rules = marker.origin, marker.lineage, marker.rules
-            partition.restore(marker.replay, begin.until)
+            partition.restore(begin.replay, begin.until)
             self._to_flow.add(load.number)
             log.info(
                 "loaded",

@@ -42,9 +42,10 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """State and committed offset fit together: replay silently from the marker's offset, then go on."""
+    """State and committed offset fit together: replay silently from that offset, then go on."""
 
     marker: Marker
+    replay: int
     until: int  # the committed offset
 
 
@@ -70,7 +71,8 @@ def beginning(found: Found, names: Names, warmup: bool) -> Fresh | WarmUp | Resu
     if committed is not None and committed < found.begin:
         raise EnvironmentFault(
             f"{place}: the group {names.application} is at offset {committed}, and retention has deleted the events "
-            f"below {found.begin}, which were never predicted; {other}, and give the topic a longer retention.ms"
+            f"below {found.begin}, which were never predicted. To go on without them, set it to {found.begin} "
+            f"(kafka-consumer-groups --reset-offsets --to-offset), or {other}; give the topic a longer retention.ms"
         )
     if marker is None:
         if found.newest >= 0:
@@ -102,9 +104,10 @@ def beginning(found: Found, names: Names, warmup: bool) -> Fresh | WarmUp | Resu
             f"{names.changelog} [{found.partition}]: holds a row of offset {found.newest}, but the group is at "
             f"{committed} only: the two do not belong together; {other}"
         )
-    if marker.replay < found.begin and marker.replay < committed:
+    # Where the rows lack nothing, an offset that was moved forward says that what lies between is not missed.
+    if marker.replay < min(found.begin, marker.position):
         raise EnvironmentFault(
             f"{place}: a restore needs the events from offset {marker.replay} on, and retention has deleted those "
             f"below {found.begin}; {other}, and give the topic a longer retention.ms"
         )
-    return Resume(marker, committed)
+    return Resume(marker, max(marker.replay, found.begin), committed)

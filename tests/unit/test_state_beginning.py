@@ -63,7 +63,14 @@ def test_a_new_model_is_warmed_up_to_the_committed_offset(committed: int) -> Non
     ids=lambda found: f"{found.begin}-{found.committed}-{found.newest}",
 )
 def test_state_and_offset_that_fit_together_are_taken_up(found: Found, warmup: bool) -> None:
-    assert beginning(found, NAMES, warmup) == Resume(found.marker or MARKER, found.committed or 0)
+    marker = found.marker or MARKER
+    assert beginning(found, NAMES, warmup) == Resume(marker, marker.replay, found.committed or 0)
+
+
+def test_an_offset_that_was_moved_past_deleted_events_is_taken_up_where_the_rows_lack_nothing() -> None:
+    marker = msgspec.structs.replace(MARKER, replay=MARKER.position)
+    found = replace(FOUND, begin=70, committed=70, marker=marker)
+    assert beginning(found, NAMES, warmup=False) == Resume(marker, 70, 70)
 
 
 REFUSALS: dict[str, tuple[Found, list[str]]] = {
@@ -101,7 +108,11 @@ REFUSALS: dict[str, tuple[Found, list[str]]] = {
     ),
     "retention was faster than the service": (
         replace(FOUND, begin=70, marker=msgspec.structs.replace(MARKER, replay=60)),
-        ["events [2]", "group app", "at offset 60", "below 70", "retention.ms"],
+        ["events [2]", "group app", "at offset 60", "below 70", "set it to 70", "retention.ms"],
+    ),
+    "retention was faster than a restore, and the offset was moved past what it deleted": (
+        replace(FOUND, begin=70, committed=70),
+        ["events [2]", "from offset 40", "below 70", "retention.ms"],
     ),
 }
 
