@@ -86,11 +86,11 @@ class Admission:
             if isinstance(done, Halted):
                 self._halt(partition, done.reason)
             else:
-                self._decide(partition, done)
+                self._decide(partition, done, room)
         self._hear_of_origins()
         self.flow(source)
 
-    def _decide(self, partition: Partition, load: Load) -> None:
+    def _decide(self, partition: Partition, load: Load, room: Room) -> None:
         assert load.place is not None
         place, names = load.place, self._beginnings.names
         found = Found(
@@ -100,8 +100,12 @@ class Admission:
         begin = beginning(found, names, warmup=self._beginnings.warmup is not None)
         if isinstance(begin, Resume):
             marker = begin.marker
+            ahead = self._restorer.ahead(load, marker, room)
+            if ahead is None:
+                return
             self._keeper.compare(load.number, marker)
             self._keeper.begin(load.number, marker.clock)
+            self._keeper.lacks(load.number, ahead, marker, self._clock())
             partition.origin, partition.lineage, partition.rules = marker.origin, marker.lineage, marker.rules
             partition.restore(begin.replay, begin.until)
             self._to_flow.add(load.number)

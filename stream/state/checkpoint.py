@@ -74,6 +74,11 @@ class Checkpoint:
         """A partition is here, its rows as the changelog has them."""
         self._queues[partition] = Dirty(self._interval * GRAIN)
 
+    def add(self, partition: int, slots: Ints, since: int, clock: int, now: float) -> None:
+        """The changelog lacks what these rows have from the input offset `since` on."""
+        self._dirty[slots] = True
+        self._queues[partition].add(slots, since, clock, now)
+
     def drop(self, partition: int) -> None:
         """A partition goes. Before its slots are freed."""
         self._queues.pop(partition, None)
@@ -174,11 +179,9 @@ class Checkpoint:
             self._replays[number] = part.replay
         if plan.parts:
             self.put_back()
-        self._dirty[plan.fresh] = True
         where = self._engine.slots.partitions(plan.fresh)
         for number in np.unique(where).tolist():
-            slots = plan.fresh[where == number]
-            self._queues[number].add(slots, marks[number], self._engine.kept_clock(number), now)
+            self.add(number, plan.fresh[where == number], marks[number], self._engine.kept_clock(number), now)
 
     def forget(self, plan: Plan) -> None:
         """Evicted streams leave the bank. After `engine.keep`: no copy may outlive its slot."""

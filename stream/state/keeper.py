@@ -12,6 +12,7 @@ from pathlib import Path
 import onnxruntime
 import structlog
 
+from engine.columns import Ints
 from engine.step import Engine
 from stream.commit import Entries
 from stream.partitions import Partition, Phase
@@ -64,6 +65,10 @@ class Keeper:
         """A partition's rows are loaded. clock: the partition's, at the offset where its replay begins."""
         self._engine.begin(number, clock)
         self._checkpoint.begin(number)
+
+    def lacks(self, number: int, slots: Ints, marker: Marker, now: float) -> None:
+        """The changelog may lack what these rows have beyond the marker's replay offset."""
+        self._checkpoint.add(number, slots, marker.replay, marker.clock, now)
 
     def drop(self, number: int) -> None:
         """A partition goes, and its rows with it."""

@@ -5,7 +5,9 @@ Invariants
    predecessor's transaction wrote with that offset lies below it.
 2. A partition is loaded when the reader, which reads committed records only, has passed that end: no transaction that
    could still add to it is open.
-3. A slice never waits for the broker. What has to be asked is asked on another thread.
+3. Rows of a snapshot may be newer than the changelog's. They count as rows that it lacks until they are written:
+   another process has nothing but the changelog.
+4. A slice never waits for the broker. What has to be asked is asked on another thread.
 """
 
 import time
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import structlog
 
 from engine.columns import Ints
@@ -52,6 +55,7 @@ class Load:
     rows: int = 0
     snapshot: Snapshot | None = None  # being read, or read already
     chunks: Iterator[Rows] | None = None  # of it, yet to be read
+    ahead: set[bytes] = field(default_factory=set)  # streams whose rows may be newer in it than in the changelog
     reading: bool = False  # the changelog
     held_since: float | None = None  # it reads, has not come to the end, and nothing comes
     kept: list[Entries] = field(default_factory=list)  # read, and waiting for room, oldest first
@@ -152,7 +156,8 @@ class Restorer:
     def _without_snapshot(self, load: Load, reason: str) -> None:
         """Load the partition again, from the changelog alone."""
         log.warning("snapshot_ignored", partition=load.number, reason=reason)
-        self._let_go(load)
+        if load.number in self._loads:
+            self._let_go(load)
         self._engine.drop(load.number)
         self._loads[load.number] = again = Load(load.number, load.began, told_at=load.told_at)
         again.place = load.place
@@ -221,6 +226,7 @@ class Restorer:
             entries = load.kept[0]
             if entries.gone:
                 self._engine.forget(load.number, entries.gone)
+                load.ahead.difference_update(entries.gone)
             if not self._has_room(load.number, entries.rows.keys, room):
                 return False
             if len(entries.rows):
@@ -249,6 +255,9 @@ class Restorer:
                 if rows is None:
                     load.chunks = None
                 else:
+                    if load.marker is not None:
+                        newer = np.flatnonzero(rows.offset >= load.marker.replay).tolist()
+                        load.ahead.update(rows.keys[i] for i in newer)
                     load.kept.append(Entries(rows, [], None))
                     self._settle(load, room)
         except SnapshotDamaged as damaged:
@@ -261,6 +270,17 @@ class Restorer:
             else:
                 log.info("snapshot_loaded", partition=load.number, rows=load.rows, changelog=position)
                 self._read(load, position)
+
+    def ahead(self, load: Load, marker: Marker, room: Room) -> Ints | None:
+        """Of a partition that is loaded: the slots of rows that the changelog may lack. The bank of another life had
+        them, and its snapshot has, but no other process could know them. None where there is no room for them: the
+        partition is then loaded again, from the changelog alone."""
+        keys = [*load.ahead]
+        if not self._has_room(load.number, keys, room):
+            self._without_snapshot(load, "there is no room for its newest rows")
+            return None
+        slots = self._engine.find(load.number, keys)
+        return slots[self._engine.bank.offset[slots] >= marker.replay]
 
     def _overtaken(self, load: Load, place: Place) -> bool:
         """Whether somebody committed after the place was asked for: this process may have lost the partition and not

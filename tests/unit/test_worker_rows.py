@@ -148,3 +148,24 @@ def test_a_snapshot_of_a_process_that_had_lost_the_partition_unawares_is_not_use
     with storage(tmp_path, 1) as disk:
         assert live(cluster, 1, Life(), options, engine=Engine(model(), 64, disk.spill), storage=disk)
     correct(cluster, 1)
+
+
+@pytest.mark.parametrize("capacity", [64, 4, 2])
+def test_rows_that_only_a_snapshot_has_are_not_taken_for_rows_of_the_changelog(tmp_path: Path, capacity: int) -> None:
+    cluster = filled(1, [(0, i % 3, PLAIN) for i in range(30)])
+    options: dict[str, Any] = {**SLOWLY, "state": {"checkpoint_interval": 50, "snapshot_interval": 0.5}}
+    idle = {**options, "delivery": {"until_end": False, "commit_interval": 0.05}}
+    faults: dict[Any, Any] = {("poll", poll): lambda _: time.sleep(0.02) for poll in range(40, 100)}
+    faults[("poll", 100)] = "crash"
+    with storage(tmp_path, 0) as disk:
+        assert not live(cluster, 1, Life(faults), idle, engine=Engine(model(), 64, disk.spill), storage=disk)
+        assert disk.place.snapshot_path(0).exists()
+    assert replay(cluster, 0) == 0, "the changelog has none of the rows"
+
+    # One with the snapshot commits where the partition stands, and dies; then one without it comes.
+    fill(cluster, 1, [(0, i % 5, PLAIN) for i in range(9)])
+    with storage(tmp_path, 1) as disk:
+        engine = Engine(model(), capacity, disk.spill)
+        assert not live(cluster, 1, Life({("answer", 2): "crash"}), options, engine=engine, storage=disk)
+    assert live(cluster, 1, Life(), SLOWLY)
+    correct(cluster, 1)
