@@ -18,6 +18,7 @@ from stream.broker.port import Identity
 from stream.errors import Refused, StatecastError, Unavailable
 
 _EARLIEST, _LATEST = -2, -1  # ListOffsets' own timestamps
+PAUSE = 0.1  # seconds until a call that failed is repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Admin:
     def __init__(self, identity: Identity, *, timeout: float = 10.0) -> None:
         self._servers = identity.bootstrap_servers
         self._timeout = timeout
-        conf = settings(identity, "admin", timeout, strict=False)
+        conf = settings(identity, "admin", strict=False)
         conf["request_timeout_ms"] = int(timeout * 1000)
         self._admin: Any = connected(KafkaAdminClient, conf, self._servers, timeout)
 
@@ -170,7 +171,7 @@ class Admin:
         """The topics for which the group has committed offsets; none where there is no such group."""
         doing = f"read the committed offsets of group {group}"
         clock = Clock(timeout or self._timeout)
-        found = self._ask_coordinator(doing, lambda: self._admin.list_group_offsets(group), clock)[group]
+        found = self._ask(doing, lambda: self._admin.list_group_offsets(group), clock)[group]
         return {tp.topic for tp, committed in found.items() if committed.offset >= 0}
 
     def group_members(self, group: str, timeout: float | None = None) -> int:
@@ -186,7 +187,7 @@ class Admin:
             # A static member that closes says so with the epoch -2, and may come back.
             return sum(member["member_epoch"] >= 0 for member in found)
 
-        return int(self._ask_coordinator(doing, ask, clock))
+        return int(self._ask(doing, ask, clock))
 
     def unowned(self, group: str, topic: str, partitions: int, timeout: float | None = None) -> set[int]:
         """Partitions that no member of a classic group has, though no rebalance is under way. Under KIP-848 the brokers
@@ -204,7 +205,7 @@ class Admin:
             ]
             return set(range(partitions)) - {p for of in owned if of["topic"] == topic for p in of["partitions"]}
 
-        return set(self._ask_coordinator(doing, ask, Clock(timeout or self._timeout)))
+        return set(self._ask(doing, ask, Clock(timeout or self._timeout)))
 
     def holds(self, group: str, instance: str, timeout: float | None = None) -> bool:
         """Whether a static member of a KIP-848 group holds its place: it runs, or was killed and its session lasts. One
@@ -215,7 +216,7 @@ class Admin:
             found = self._consumer_group(group) or []
             return any(member["instance_id"] == instance and member["member_epoch"] >= 0 for member in found)
 
-        return bool(self._ask_coordinator(doing, ask, Clock(timeout or self._timeout)))
+        return bool(self._ask(doing, ask, Clock(timeout or self._timeout)))
 
     def _consumer_group(self, group: str) -> list[dict[str, Any]] | None:
         """The members of a KIP-848 group; None where it is a classic one, or there is none."""
@@ -244,27 +245,17 @@ class Admin:
     def close(self) -> None:
         abandon(self._admin.close, "admin")
 
-    def _ask_coordinator(self, doing: str, call: Callable[[], Any], clock: Clock) -> Any:
-        # A group's first coordinator takes a moment to appear.
+    def _ask(self, doing: str, call: Callable[[], Any], clock: Clock) -> Any:
+        """Repeats what may pass: a connection that is lost, a group's first coordinator, which takes a moment."""
         while True:
             try:
-                return self._ask(doing, call, clock, (kafka_errors.RetriableError,))
-            except kafka_errors.RetriableError as error:
-                if clock.over:
+                return bounded(call, clock.seconds, doing)
+            except Overdue:
+                raise Unavailable(f"cannot {doing}: Kafka at {self._servers} gave no answer in time") from None
+            except kafka_errors.KafkaError as error:
+                if clock.over or not isinstance(error, kafka_errors.RetriableError):
                     raise fault(error, doing) from None
-                time.sleep(0.1)
-
-    def _ask(
-        self, doing: str, call: Callable[[], Any], clock: Clock, let_pass: tuple[type[Exception], ...] = ()
-    ) -> Any:
-        try:
-            return bounded(call, clock.seconds, doing)
-        except Overdue:
-            raise Unavailable(f"cannot {doing}: Kafka at {self._servers} gave no answer in time") from None
-        except let_pass:
-            raise
-        except kafka_errors.KafkaError as error:
-            raise fault(error, doing) from None
+            time.sleep(PAUSE)
 
 
 def release_slot(identity: Identity, timeout: float = 5.0) -> None:

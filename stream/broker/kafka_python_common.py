@@ -29,7 +29,11 @@ class GroupOf:
     metadata: Any
 
 
-def settings(identity: Identity, role: Role, timeout: float, *, strict: bool = True) -> dict[str, Any]:
+FIRST_SLICE = 2.0  # seconds
+_TIMED_OUT = (kafka_errors.KafkaTimeoutError, kafka_errors.RequestTimedOutError)
+
+
+def settings(identity: Identity, role: Role, *, strict: bool = True) -> dict[str, Any]:
     """What every client of kafka-python gets."""
     return {
         "reconnect_backoff_max_ms": 1000,  # the default of 30 s would add that much to every broker restart
@@ -37,7 +41,6 @@ def settings(identity: Identity, role: Role, timeout: float, *, strict: bool = T
         **for_kafka_python(identity.client_properties, role, strict=strict),
         "bootstrap_servers": identity.bootstrap_servers.split(","),
         "client_id": identity.slot,
-        "bootstrap_timeout_ms": int(timeout * 1000),
     }
 
 
@@ -46,6 +49,19 @@ def connected(make: Callable[..., Any], conf: dict[str, Any], servers: str, time
 
     Raises Unavailable where none comes within timeout, Refused on a wrong login, UsageError on a wrong setting.
     """
+    # In slices, so that a refusal is told at once: the library tries until its time is up.
+    clock, patience = Clock(timeout), FIRST_SLICE
+    while True:
+        last = clock.seconds <= patience
+        try:
+            return _connected(make, conf | {"bootstrap_timeout_ms": int(min(patience, clock.seconds) * 1000)}, servers)
+        except Unavailable:
+            if last:
+                raise unreachable(servers, timeout) from None
+        patience *= 2
+
+
+def _connected(make: Callable[..., Any], conf: dict[str, Any], servers: str) -> Any:
     relay = quiet_kafka_python()
     relay.problems.clear()
     try:
@@ -57,19 +73,19 @@ def connected(make: Callable[..., Any], conf: dict[str, Any], servers: str, time
         raise UsageError(f"client property refused by kafka-python: {error}") from None
     except kafka_errors.KafkaError:
         # The constructor only says that time is up; why the attempts failed stands in its log alone.
-        attempts = [problem for problem in relay.problems if not isinstance(problem, kafka_errors.KafkaTimeoutError)]
+        attempts = [problem for problem in relay.problems if not isinstance(problem, _TIMED_OUT)]
         for problem in attempts:
             if isinstance(problem, REFUSED) or "Handshake failed" in str(problem):
                 raise Refused(f"Kafka at {servers} refused the connection: {problem}") from None
         # A broker says no and hangs up; the library often sees only the latter.
         if attempts and "sasl_mechanism" in conf and all("socket disconnected" in str(end) for end in attempts):
             raise Refused(f"Kafka at {servers} refused the connection: it hung up at every login") from None
-        raise unreachable(servers, timeout) from None
+        raise Unavailable("no answer yet") from None
 
 
 def unreachable(servers: str, timeout: float) -> Unavailable:
     return Unavailable(
-        f"cannot reach Kafka at {servers} within {timeout:g} s; is it running, and is --bootstrap-servers right?"
+        f"cannot reach Kafka at {servers} within {timeout:.3g} s; is it running, and is --bootstrap-servers right?"
     )
 
 

@@ -52,7 +52,7 @@ class KafkaPythonOffsets:
         conf = {
             "retry_backoff_ms": 50,
             "metrics_enabled": False,
-            **settings(self._identity, "consumer", clock.seconds),
+            **settings(self._identity, "consumer"),
             "group_id": self._identity.group,
             "enable_auto_commit": False,
             "isolation_level": "read_committed",  # which also asks for stable offsets

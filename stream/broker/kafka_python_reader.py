@@ -25,7 +25,7 @@ class KafkaPythonReader:
             "check_crcs": False,
             "retry_backoff_ms": 50,
             "metrics_enabled": False,
-            **settings(identity, "consumer", timeout),
+            **settings(identity, "consumer"),
             "group_id": None,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",

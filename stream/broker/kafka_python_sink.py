@@ -61,7 +61,7 @@ class KafkaPythonSink:
             "max_request_size": MAX_RECORD_BYTES,
             "retry_backoff_ms": 10,  # slept in each commit: 100, the default, makes a transaction last 112 ms
             "metrics_enabled": False,
-            **settings(identity, "producer", timeout),
+            **settings(identity, "producer"),
             "allow_auto_create_topics": False,
             "value_serializer": _NullValue(),
             "enable_idempotence": True,

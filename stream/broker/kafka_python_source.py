@@ -94,7 +94,7 @@ class KafkaPythonSource:
             "max_partition_fetch_bytes": 1_048_576,
             "retry_backoff_ms": 50,  # also how long poll sleeps when all is paused
             "metrics_enabled": False,
-            **settings(identity, "consumer", timeout),
+            **settings(identity, "consumer"),
             "group_id": identity.group,
             "group_instance_id": identity.slot,
             "enable_auto_commit": False,

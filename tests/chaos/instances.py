@@ -80,7 +80,8 @@ class Instance:
         if self._wanted and (code in (0, -signal.SIGKILL) or young):
             return None
         lines = [line for line in self._lines() if line.strip()]
-        self.ends.append(Ended(self.name, code, lines[-1] if lines else "", self._wanted))
+        told = [line for line in lines if not line.startswith("{")] or lines  # a library may log after the last word
+        self.ends.append(Ended(self.name, code, told[-1] if told else "", self._wanted))
         return self.ends[-1]
 
     def said(self, event: str) -> bool:
