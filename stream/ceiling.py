@@ -77,8 +77,8 @@ class Ceiling:
                 "memory_limit_reached",
                 streams=len(self._engine.slots),
                 waits_for=streams,
-                mend="raise --memory-limit, add processes, or set --state-ttl"
-                + ("" if self._disk else ", or give --state-dir, so that idle streams rest on disk"),
+                mend="raise --memory-limit or add processes"
+                + ("" if self._disk is not None else ", or give --state-dir, so that idle streams rest on disk"),
             )
         return False
 

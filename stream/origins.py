@@ -35,7 +35,7 @@ class Origins:
         end = self._time_at(partition, max(begin, until - LOOK_BACK), until)
         if end is None:
             return begin
-        found = self._offsets.at_time(partition, end - round(seconds * 1000), CALL_TIMEOUT)
+        found = self._offsets.at_time(partition, max(0, end - round(seconds * 1000)), CALL_TIMEOUT)
         return until if found is None else min(max(found, begin), until)
 
     def _time_at(self, partition: int, first: int, until: int) -> int | None:

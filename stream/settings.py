@@ -91,6 +91,13 @@ class KafkaSection(Section):
                 raise ValueError("must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535")
         return value
 
+    @field_validator("instance_id")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not (value.isascii() and value.isprintable()):  # librdkafka refuses, or dies of, other ones
+            raise ValueError("must be printable ASCII; give another --instance-id")
+        return value
+
     @field_validator("input_topic", "output_topic", "dead_letter_topic", "application_id")
     @classmethod
     def _topic(cls, value: str) -> str:

@@ -111,6 +111,8 @@ class Worker:
                     self._turn()
                 except SlotTaken as taken:
                     self._start_over(taken)
+            if not self._stopping():
+                self._miss()
             self._pending.finish()
             stopped = True
             self._sum_up()
@@ -212,6 +214,16 @@ class Worker:
                 seconds=round(seconds, 3),
                 events_per_second=round(self._events / seconds),
                 cpu_us_per_event=round(cpu / self._events * 1e6, 2),
+            )
+
+    def _miss(self) -> None:
+        """Say which partitions others were to work off."""
+        missing = sorted(set(self._ends) - set(self._group.partitions))
+        if missing:
+            log.warning(
+                "ended_without_partitions",
+                partitions=missing,
+                mend="other members of the group have them, or their places are kept until their sessions end",
             )
 
     def _show(self) -> None:

@@ -311,6 +311,7 @@ class Offsets:
         return {p: self.memory.cluster.stable((self.topic, p)) for p in partitions}
 
     def at_time(self, partition: int, time: int, timeout: float) -> int | None:
+        assert time >= 0, "negative times have meanings of their own"
         log = self.memory.cluster.logs[self.topic, partition]
         return next((i for i, e in enumerate(log) if e.state == "committed" and e.timestamp >= time), None)
 

@@ -122,7 +122,7 @@ def ended(error: KafkaError, doing: str) -> BrokerFault | SinkFailed:
     if code in REFUSED:
         return fault(error, doing)
     if code in NO_TOPIC:
-        return Refused(f"cannot {doing}: {error.str()}")
+        return Refused(f"cannot {doing}: {error.str()}; a topic that it writes to was deleted: create it again")
     if code == KafkaError.MSG_SIZE_TOO_LARGE:
         return Refused(
             f"cannot {doing}: a record, or a batch, is larger than its max.message.bytes; raise that ({error.str()})"

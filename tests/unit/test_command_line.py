@@ -205,6 +205,8 @@ SERVERS = "must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535"
         (["--batch", "1.5"], "not '1.5'"),
         (["--replication-factor", "99999999"], "--replication-factor"),
         (["--instance-id", ""], "--instance-id"),
+        (["--instance-id", "é"], "--instance-id"),
+        (["--instance-id", "a\nb"], "--instance-id"),
         (["--input-topic", "a b"], f"--input-topic (or [kafka] input_topic): {TOPIC}, not 'a b'"),
         (["--input-topic", ""], f"{TOPIC}, not ''"),
         (["--output-topic", ".."], f"--output-topic (or [kafka] output_topic): {TOPIC}, not '..'"),

@@ -169,6 +169,15 @@ def test_a_warm_up_steps_its_stretch_silently_from_the_same_beginning_whatever_h
     assert [{**one, "offset": one["offset"] + 39} for one in straight] == found
 
 
+def test_a_warm_up_that_is_longer_than_time_begins_with_the_first_event() -> None:
+    cluster = filled(1, [(0, i % 3, PLAIN) for i in range(30)])
+    live(cluster, 1, Life(), {})
+    cluster.logs["state", 0].clear()
+    fill(cluster, 1, [(0, i % 3, PLAIN) for i in range(5)])
+    live(cluster, 1, Life(), {"state": {"warmup": 1e9}})
+    assert told(cluster, 0) == expected(cluster, 0)
+
+
 def test_a_new_application_that_starts_at_the_end_predicts_only_what_comes_then() -> None:
     cluster = filled(1, [(0, i % 3, 0) for i in range(30)])
     latest: dict[str, Any] = {"state": {"start": "latest"}}
