@@ -15,8 +15,9 @@ from stream.group import Group
 from stream.partitions import Partition, Phase
 from stream.state.beginning import Found, Fresh, Names, Resume, WarmUp, beginning
 from stream.state.keeper import Keeper
+from stream.state.load import Load, Room
 from stream.state.questions import Answer, Questions
-from stream.state.restore import Halted, Load, Restorer, Room
+from stream.state.restore import Halted, Restorer
 
 log = structlog.get_logger()
 
@@ -100,12 +101,12 @@ class Admission:
         begin = beginning(found, names, warmup=self._beginnings.warmup is not None)
         if isinstance(begin, Resume):
             marker = begin.marker
-            ahead = self._restorer.ahead(load, marker, room)
-            if ahead is None:
+            lacking = self._restorer.lacking(load, marker, room)
+            if lacking is None:
                 return
             self._keeper.compare(load.number, marker)
             self._keeper.begin(load.number, marker.clock)
-            self._keeper.lacks(load.number, ahead, marker, self._clock())
+            self._keeper.lacks(load.number, lacking, marker, self._clock())
             partition.origin, partition.lineage, partition.rules = marker.origin, marker.lineage, marker.rules
             partition.restore(begin.replay, begin.until)
             self._to_flow.add(load.number)

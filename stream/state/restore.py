@@ -5,61 +5,34 @@ Invariants
    predecessor's transaction wrote with that offset lies below it.
 2. A partition is loaded when the reader, which reads committed records only, has passed that end: no transaction that
    could still add to it is open.
-3. Rows of a snapshot may be newer than the changelog's. They count as rows that it lacks until they are written:
-   another process has nothing but the changelog.
-4. A slice never waits for the broker. What has to be asked is asked on another thread.
+3. A slice never waits for the broker. What has to be asked is asked on another thread.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import structlog
 
 from engine.columns import Ints
-from engine.rows import Rows
 from engine.step import Engine
-from stream import metrics
 from stream.broker.gone import Gone
 from stream.broker.port import Reader, Records
 from stream.errors import EnvironmentFault, Unavailable
 from stream.state import changelog
-from stream.state.changelog import Entries, Marker
+from stream.state.changelog import Marker
 from stream.state.fencing import Fencing
+from stream.state.load import Load, Room
 from stream.state.places import Place
 from stream.state.questions import Answer, Questions
 from stream.state.snapshot import Snapshot, SnapshotDamaged
 
 log = structlog.get_logger()
 
-Room = Callable[[int, Ints], bool]
-
 SLICE = 2048  # records decoded at a time
 REPEAT = 0.2  # seconds between two askings
 TELL = 5.0  # seconds between two lines about progress
-
-
-@dataclass(slots=True)
-class Load:
-    """One partition on its way."""
-
-    number: int
-    began: float
-    place: Place | None = None
-    unknown_since: float | None = None  # an answer came, and did not tell the place
-    marker: Marker | None = None
-    read_then: tuple[Marker | None, int] = (None, -1)  # the marker and the newest offset when the place was asked for
-    newest: int = -1  # the largest offset of any row
-    rows: int = 0
-    snapshot: Snapshot | None = None  # being read, or read already
-    chunks: Iterator[Rows] | None = None  # of it, yet to be read
-    ahead: set[bytes] = field(default_factory=set)  # streams whose rows may be newer in it than in the changelog
-    reading: bool = False  # the changelog
-    held_since: float | None = None  # it reads, has not come to the end, and nothing comes
-    kept: list[Entries] = field(default_factory=list)  # read, and waiting for room, oldest first
-    told_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +102,11 @@ class Restorer:
     def start(self, number: int) -> None:
         """Load this partition: its snapshot, where there is one, and the changelog from there on."""
         now = self._clock()
-        load = self._loads[number] = Load(number, now, told_at=now, snapshot=self._snapshot(number))
-        if load.snapshot is None:
+        load = self._loads[number] = Load(self._engine, number, now, now)
+        if (snapshot := self._snapshot(number)) is None:
             self._read(load, 0)
         else:
-            load.chunks = (part for rows in load.snapshot.chunks() for part in rows.pieces(self._slice))
-            load.marker = _marker(load.snapshot)
+            load.open(snapshot, self._slice)
 
     def stop(self, number: int) -> None:
         """The partition goes away; what was loaded of it is the engine's to drop."""
@@ -159,15 +131,19 @@ class Restorer:
         if load.number in self._loads:
             self._let_go(load)
         self._engine.drop(load.number)
-        self._loads[load.number] = again = Load(load.number, load.began, told_at=load.told_at)
-        again.place = load.place
+        again = self._loads[load.number] = Load(self._engine, load.number, load.began, load.told_at, load.place)
         self._read(again, 0)
 
-    def turn(self, seconds: float, room: Room) -> list[Load | Halted]:
-        """Work for about so many seconds. What is loaded, or cannot be, and no longer on its way.
+    def lacking(self, load: Load, marker: Marker, room: Room) -> Ints | None:
+        """Of a partition that was loaded, the slots of rows that the changelog may lack. None where they cannot all be
+        here: it is then on its way again, without its snapshot."""
+        slots = load.lacking(marker, room)
+        if slots is None:
+            self._without_snapshot(load, "there is no room for its newest rows")
+        return slots
 
-        room: makes room for so many more streams, not at the cost of those in these slots, or tells that there is none.
-        """
+    def turn(self, seconds: float, room: Room) -> list[Load | Halted]:
+        """Work for about so many seconds. What is loaded, or cannot be, and no longer on its way."""
         self._fencing.look()
         if not self._loads:
             return []
@@ -177,21 +153,21 @@ class Restorer:
         for load in list(self._loads.values()):
             self._take_chunks(load, room, until)
         idle = False
-        while not idle and time.perf_counter() < until and self._settled(room):
+        while not idle and all(load.settle(room) for load in self._loads.values()) and time.perf_counter() < until:
             batches = self._poll()
             idle = not batches
             for batch in batches:
                 if (reading := self._loads.get(batch.partition)) is not None:
                     try:
-                        self._take(reading, batch, room)
+                        reading.take(changelog.read(batch.keys, batch.values, self._engine.model.row_width), room)
                     except changelog.Foreign as foreign:
                         done.append(self._halt(reading, batch, foreign))
         for load in list(self._loads.values()):
             at_end = load.place and (self._reader.position(load.number) or 0) >= load.place.state_end
-            if load.reading and load.place and at_end and not load.kept:
-                if self._overtaken(load, load.place):
+            if load.reading and load.place and at_end and load.settled:
+                if load.overtaken(load.place):
                     load.place, load.unknown_since = None, None
-                elif reason := self._contradiction(load, load.place):
+                elif reason := load.contradiction(load.place):
                     self._without_snapshot(load, reason)
                 else:
                     self.stop(load.number)
@@ -216,96 +192,27 @@ class Restorer:
             log.warning("changelog_cannot_be_read_now", reason=str(error))
             return []
 
-    def _settled(self, room: Room) -> bool:
-        """Load what was kept, of every partition; False: there is no room for some of it."""
-        return all(self._settle(load, room) for load in self._loads.values())
-
-    def _settle(self, load: Load, room: Room) -> bool:
-        """Load what was kept; False: there is no room for some of it."""
-        while load.kept:
-            entries = load.kept[0]
-            if entries.gone:
-                self._engine.forget(load.number, entries.gone)
-                load.ahead.difference_update(entries.gone)
-            if not self._has_room(load.number, entries.rows.keys, room):
-                return False
-            if len(entries.rows):
-                self._engine.load(load.number, entries.rows)
-                load.newest = max(load.newest, int(entries.rows.offset.max()))
-                load.rows += len(entries.rows)
-                metrics.RESTORED_ROWS.inc(len(entries.rows))
-            load.kept.pop(0)
-        return True
-
-    def _has_room(self, number: int, keys: Sequence[bytes], room: Room) -> bool:
-        """Whether the new ones of these streams find room, and the known ones keep theirs."""
-        slots = self._engine.slots
-        if self._engine.room >= len(keys):
-            return True
-        known = {key for key in keys if slots.has(number, key)}
-        return room(len(set(keys)) - len(known), slots.find(number, [*known]))
-
     def _take_chunks(self, load: Load, room: Room, until: float) -> None:
         """The next rows of a partition's snapshot; after the last, the changelog is read from where it was then."""
         if load.snapshot is None or load.reading:
             return
         try:
-            while load.chunks is not None and self._settle(load, room) and time.perf_counter() < until:
+            while load.chunks is not None and load.settle(room) and time.perf_counter() < until:
                 rows = next(load.chunks, None)
                 if rows is None:
                     load.chunks = None
                 else:
-                    if load.marker is not None:
-                        newer = np.flatnonzero(rows.offset >= load.marker.replay).tolist()
-                        load.ahead.update(rows.keys[i] for i in newer)
-                    load.kept.append(Entries(rows, [], None))
-                    self._settle(load, room)
+                    load.take_snapshot(rows, room)
         except SnapshotDamaged as damaged:
             self._without_snapshot(load, str(damaged))
             return
-        if load.chunks is None and not load.kept and load.place is not None:
+        if load.chunks is None and load.settled and load.place is not None:
             position = load.snapshot.head.changelog_position
             if position > load.place.state_end:
                 self._without_snapshot(load, f"the changelog ends at {load.place.state_end}, it was at {position}")
             else:
                 log.info("snapshot_loaded", partition=load.number, rows=load.rows, changelog=position)
                 self._read(load, position)
-
-    def ahead(self, load: Load, marker: Marker, room: Room) -> Ints | None:
-        """Of a partition that is loaded: the slots of rows that the changelog may lack. The bank of another life had
-        them, and its snapshot has, but no other process could know them. None where there is no room for them: the
-        partition is then loaded again, from the changelog alone."""
-        keys = [*load.ahead]
-        if not self._has_room(load.number, keys, room):
-            self._without_snapshot(load, "there is no room for its newest rows")
-            return None
-        slots = self._engine.find(load.number, keys)
-        return slots[self._engine.bank.offset[slots] >= marker.replay]
-
-    def _overtaken(self, load: Load, place: Place) -> bool:
-        """Whether somebody committed after the place was asked for: this process may have lost the partition and not
-        know yet. A place that was asked for later must agree."""
-        if (load.marker, load.newest) == load.read_then:
-            return False
-        told = max(load.newest + 1, load.marker.position if load.marker else 0)
-        return place.committed is None or place.committed < told
-
-    def _contradiction(self, load: Load, place: Place) -> str:
-        """Why what a snapshot said does not go with what the brokers say; empty: it does."""
-        if load.snapshot is None:
-            return ""
-        if place.committed is not None and load.newest >= place.committed:
-            return f"it has a row of offset {load.newest}, and the group is at {place.committed}"
-        taken = _marker(load.snapshot)
-        if taken is None or load.marker is None or taken.lineage != load.marker.lineage:
-            return "it belongs to another state of this application"
-        return ""
-
-    def _take(self, load: Load, batch: Records, room: Room) -> None:
-        entries = changelog.read(batch.keys, batch.values, self._engine.model.row_width)
-        load.marker = entries.marker or load.marker
-        load.kept.append(entries)
-        self._settle(load, room)
 
     def _halt(self, load: Load, batch: Records, foreign: changelog.Foreign) -> Halted:
         self.stop(load.number)
@@ -354,11 +261,3 @@ class Restorer:
             since = load.unknown_since if load.place is None else load.held_since
             if since is not None and load.marker is not None:
                 self._fencing.waits(load.number, load.marker.writer, since)
-
-
-def _marker(snapshot: Snapshot) -> Marker | None:
-    """The marker that stood when a snapshot was taken; None where it says nothing that this version knows."""
-    try:
-        return changelog.read([changelog.MARKER], [snapshot.head.marker], 0).marker
-    except changelog.Foreign:
-        return None
