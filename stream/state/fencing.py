@@ -10,11 +10,11 @@ from typing import Protocol
 import structlog
 
 from stream.errors import Unavailable
+from stream.state.places import STABLE
 from stream.state.questions import Answer, Questions
 
 log = structlog.get_logger()
 
-STABLE = 1.0  # seconds that open transactions may take; a predecessor that takes longer is taken for dead
 AGAIN = 10.0  # seconds until the same peer is fenced once more
 
 

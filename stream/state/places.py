@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stream.broker.port import Offsets
 from stream.errors import Unavailable
 
-STABLE = 1.0  # seconds that open transactions may take to let go of offsets
+STABLE = 1.0  # seconds that open transactions may take; who takes longer is taken for dead
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from unittest import mock
 import pytest
 
 from engine.step import Engine
-from tests.lives import PLAIN, Life, Visit, correct, fill, filled, live, model, numbers, same
-from tests.memory import Cluster, Memory
+from tests.lives import PLAIN, Life, Visit, correct, expected, fill, filled, live, model, numbers, same, told
+from tests.memory import Cluster, Fetcher, Memory
 
 pytestmark = pytest.mark.usefixtures("silence")
 
@@ -157,3 +157,26 @@ def test_a_restore_that_has_read_only_a_part_of_anothers_transaction_does_not_en
             time.perf_counter.side_effect = itertools.count(0, 0.015).__next__
             live(cluster, 2, Life({("poll", poll): visit}), SLOWLY, engine=Engine(model(), 10))
         finished(cluster)
+
+
+def test_live_partitions_go_on_while_another_is_loaded() -> None:
+    cluster = worked_on()
+    polled = Fetcher.poll
+    done: list[list[bool]] = []
+    polls = itertools.count()
+
+    def slowly(fetcher: Fetcher, most: int, timeout: float) -> Any:
+        """The changelog of partition 1 stands still at first."""
+        if fetcher.topic != "state" or 1 not in fetcher.at or next(polls) > 60:
+            return polled(fetcher, most, timeout)
+        fetcher.paused.add(1)
+        try:
+            return polled(fetcher, most, timeout)
+        finally:
+            fetcher.paused.discard(1)
+            done.append([told(cluster, p) == expected(cluster, p) for p in (0, 1)])
+
+    with mock.patch.object(Fetcher, "poll", slowly):
+        live(cluster, 2, Life(), SLOWLY)
+    assert done[-1] == [True, False], "partition 0 is worked off before 1 is loaded"
+    correct(cluster, 2)
