@@ -16,6 +16,7 @@ from export.sample import random_model
 from export.signature import fingerprint, load
 from stream.broker.admin import Admin
 from stream.broker.port import Identity
+from stream.state.changelog import MARKER
 from stream.topics import changelog_name
 from tests.service import Service, command, eventually, produce, read, readings, serving
 
@@ -95,17 +96,19 @@ class Application:
     # What is there.
 
     def standing(self) -> dict[str, Any]:
-        """Topics, where they begin and end, and the group's offsets; a changelog without a record is left out, since a
-        start may make it."""
+        """Topics, where they begin and end, and the group's offsets. Of the changelog its rows: a start may make it,
+        and say in it that it has a partition, before it is refused another."""
         with closing(self.asking()) as admin:
             found: dict[str, Any] = {}
             for topic in (self.input, self.output, f"{self.output}.dead-letters", self.changelog):
                 info = admin.describe(topic)
                 if info is not None:
                     marks = admin.watermarks(topic, range(info.partitions), 10)
-                    if topic != self.changelog or any(end for _, end in marks.values()):
-                        found[topic] = (info.topic_id, info.partitions, info.config["cleanup.policy"], marks)
-        return {**found, "group": self.committed()}
+                    found[topic] = (info.topic_id, info.partitions, info.config["cleanup.policy"], marks)
+        rows = []
+        if found.pop(self.changelog, None) is not None:
+            rows = [(r.partition, r.key, r.value) for r in read(self.servers, self.changelog) if r.key != MARKER]
+        return {**found, "rows": sorted(rows, key=repr), "group": self.committed()}
 
     def asking(self) -> Admin:
         return Admin(Identity(self.servers, self.name, f"{self.name}-test"))

@@ -138,8 +138,9 @@ Change = Callable[[Application, Service], None]
 CHANGES: dict[Change, list[str]] = {
     events_are_deleted: ["{input} [", "is no longer there", "retention.ms"],
     changelog_is_deleted: ["{changelog}"],
-    changelog_is_made_anew: ["changelog {changelog}: was deleted and made anew", "--application-id"],
-    input_is_made_anew: ["{input}", "made anew", "application"],
+    # A look that falls between its end and its new beginning says only that it was deleted.
+    changelog_is_made_anew: ["changelog {changelog}: was deleted", "--application-id"],
+    input_is_made_anew: ["{input}", "application"],
     partitions_are_added: ["--input-topic {input}: has 5 partitions, and had 3", "keys now go to other partitions"],
 }
 
