@@ -14,7 +14,13 @@ FOUND = ("missing", "duplicated", "reordered", "different", "unexpected")
 
 def _found_no_broker(end: Ended) -> bool:
     """Whether it was started while the broker was down, and gave up after 10 s, as it should: it is started again."""
-    return end.code == 1 and not end.wanted and "cannot reach Kafka at" in end.line
+    away = ("cannot reach Kafka at", "KafkaConnectionError", "NodeNotReadyError", "gave no answer in time")
+    return (
+        end.code == 1
+        and not end.wanted
+        and end.line.startswith("statecast: cannot")
+        and any(what in end.line for what in away)
+    )
 
 
 @dataclass(slots=True)
