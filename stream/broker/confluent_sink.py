@@ -177,15 +177,11 @@ class ConfluentSink:
             raise TypeError("group must come from this client's Source.group()")
         self._alive()
         offsets = [TopicPartition(group.topic, partition, offset) for partition, offset in positions.items()]
-        try:
-            self._call(
-                "add offsets to the transaction",
-                lambda: self._producer.send_offsets_to_transaction(offsets, group.metadata, timeout),
-                timeout,
-            )
-        except GenerationOver:
-            self._over = None
-            raise
+        self._call(
+            "add offsets to the transaction",
+            lambda: self._producer.send_offsets_to_transaction(offsets, group.metadata, timeout),
+            timeout,
+        )
 
     def commit(self, timeout: float) -> None:
         self._alive()
@@ -243,8 +239,10 @@ class ConfluentSink:
         # fatal(), txn_requires_abort() and retriable() are all the same here: a producer that has seen an error is
         # replaced, because a retry after a broker's restart was seen to hang, or to end fatally after the abort. But a
         # group that has rebalanced says nothing against the producer.
-        self._over = ended(error, doing)
-        return self._over
+        raised = ended(error, doing)
+        if not isinstance(raised, GenerationOver):
+            self._over = raised
+        return raised
 
 
 def _let_go(producer: Any) -> None:
