@@ -164,9 +164,7 @@ def assemble(
         ),
         keeper=keeper,
         pending=pending,
-        mending=Mending(
-            link, group, own_offsets, pending, access.broker_timeout, access.session_timeout, clock, stopping
-        ),
+        mending=Mending(link, group, own_offsets, pending, access.broker_timeout, clock, stopping),
         admission=admission,
         ceiling=ceiling,
         watch=Watch(layout.input, layout.changelog, looks, watching, clock),

@@ -46,7 +46,8 @@ class Link:
         self._stopping = stopping
         self._joined = False
         self._away_since: float | None = None  # when a poll first found no broker
-        self.polled_at = clock()  # when a poll last found one
+        self._polled_at = clock()  # when a poll last found one
+        self._away = False  # longer than a session, since the last commit
         self.patiently = Patience(access.broker_timeout, clock, stopping, self.wait)
 
     def connect(self) -> None:
@@ -115,8 +116,20 @@ class Link:
             time.sleep(AWAY)
             return []
         self._away_since = None
-        self.polled_at = self._clock()
+        now = self._clock()
+        self._away |= now - self._polled_at > self._access.session_timeout
+        self._polled_at = now
         return found
+
+    @property
+    def away(self) -> bool:
+        """Whether this process found no broker, or slept, for longer than its session, since a commit last proved that
+        its slot is its own."""
+        return self._away or self._clock() - self._polled_at > self._access.session_timeout
+
+    def proven(self) -> None:
+        """A commit took place."""
+        self._away = False
 
     def wait(self, seconds: float) -> None:
         """Let time pass without losing the membership. Everything must be paused."""

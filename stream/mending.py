@@ -46,7 +46,6 @@ class Mending:
         offsets: Offsets,
         pending: Pending,
         limit: float,
-        session_timeout: float,
         clock: Callable[[], float],
         stopping: Callable[[], bool],
     ) -> None:
@@ -56,7 +55,6 @@ class Mending:
         self._offsets = offsets
         self._pending = pending
         self._limit = limit
-        self._session_timeout = session_timeout
         self._clock = clock
         self._stopping = stopping
         self._since = 0.0  # the first failure after the last commit
@@ -130,7 +128,7 @@ class Mending:
     def _replaced(self, error: SinkFailed) -> bool:
         """Whether another process may have this slot: it has fenced this one's producer, or this one was not there for
         so long that its failure says nothing."""
-        return isinstance(error, SinkFenced) or self._clock() - self._link.polled_at > self._session_timeout
+        return isinstance(error, SinkFenced) or self._link.away
 
     def _look_at_the_consumer(self) -> None:
         """A newer producer has this slot. If a consumer has it too, another process lives there: SlotTaken comes out of

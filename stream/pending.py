@@ -99,6 +99,7 @@ class Pending:
             positions = {p.number: p.place for p in standing}
             sending = self._link.delivery.commit(positions, entries, self._link.source, within)
             self._keeper.took(sending)
+            self._link.proven()
             self.count += 1
             if self._snapshots is not None:
                 self._snapshots.committed(positions)

@@ -1,4 +1,4 @@
-"""What kafka-python 3.0 gets wrong about membership in a group, and how it is put right.
+"""What kafka-python 3.0 gets wrong about membership in a group and about fenced producers, and how it is put right.
 
 The one place that reaches into the library's private parts; tests/contract holds each guard to its purpose.
 """
@@ -61,6 +61,12 @@ def is_fenced(consumer: Any) -> bool:
 def member_id(consumer: Any) -> str:
     """Under which the group knows this member; another one after it was thrown out."""
     return str(consumer._coordinator._generation.member_id)
+
+
+def never_bump(producer: Any) -> None:
+    """A transactional producer whose epoch is over fails for good. The library would ask for a newer epoch behind its
+    caller's back (KIP-360), say nothing of it meanwhile, and may so fence the process that fenced it."""
+    producer._transaction_manager._supports_epoch_bump = lambda: False
 
 
 def forget_fetched_offsets(consumer: Any) -> None:

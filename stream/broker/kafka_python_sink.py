@@ -14,6 +14,7 @@ import kafka.errors as kafka_errors
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.serializer import Serializer
 
+from stream.broker import kafka_python_guards as guards
 from stream.broker.admin import Admin
 from stream.broker.deadline import Overdue, abandon, bounded
 from stream.broker.kafka_python_common import REFUSED, Clock, GroupOf, connected, fault, settings
@@ -74,6 +75,7 @@ class KafkaPythonSink:
             conf["transaction_timeout_ms"] = int(transaction_timeout * 1000)
         self._producer: Any = connected(KafkaProducer, conf, identity.bootstrap_servers, timeout)
         if transactional:
+            guards.never_bump(self._producer)
             try:
                 self._initialise(clock)
             except BaseException:
@@ -226,7 +228,7 @@ class KafkaPythonSink:
 
 def _ended(error: BaseException, doing: str) -> BrokerFault | SinkFailed:
     text = f"{type(error).__name__}: {error}"
-    if isinstance(error, _FENCED) or "ProducerFencedError" in text:  # also inside "...is in an error state: ..."
+    if any(fenced.__name__ in text for fenced in _FENCED):  # also inside "...is in an error state: ..."
         return SinkFenced(f"cannot {doing}: {text}")
     if isinstance(error, REFUSED):
         return fault(error, doing)
