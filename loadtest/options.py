@@ -1,13 +1,11 @@
-"""Every option of `statecast loadtest`, typed, in one place, and what makes a set of them senseless."""
+"""Every option of `statecast loadtest`, typed, in one place. `checks` knows what makes a set of them senseless."""
 
 # ruff: noqa: RUF009 - option() makes a field; that it is called here is the point
 
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from loadtest.errors import UsageError
 from loadtest.findings import Delivery
 from loadtest.input_format import MAX_KEY_BYTES, MAX_VALUE_BYTES
 from loadtest.port import ClientName
@@ -64,34 +62,6 @@ class LoadOptions:
     max_value_bytes: int = option(MAX_VALUE_BYTES, "the service's limit: a longer value is a dead letter")
     examples: int = option(5, "findings of each kind that are shown")
     json: Path | None = option(None, "write the figures to this file", "none")
-
-    def check(self) -> None:
-        """Raises UsageError that names the option, the value seen and the mend."""
-        for name in ("input_topic", *(() if self.preload else ("output_topic",))):
-            if not getattr(self, name):
-                raise UsageError(f"--{name.replace('_', '-')}: is missing; give the name of a topic")
-        least = {"partitions": 1, "streams": 1, "batch": 1, "max_key_bytes": 1, "max_value_bytes": 1, "examples": 0}
-        least |= {"noise": 0, "missing": 0, "zipf_exponent": 0, "events": 0, "seconds": 0, "rate": 0, "timeout": 0}
-        for name, limit in least.items():
-            value = getattr(self, name)
-            if value is not None and not value >= limit:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {limit}")
-        if self.state_ttl is not None and not (self.state_ttl > 0 and isfinite(self.state_ttl)):
-            raise UsageError(f"--state-ttl {self.state_ttl}: must be seconds, more than 0; leave it out for ever")
-        if self.missing > 1:
-            raise UsageError(f"--missing {self.missing}: must be a share, 0 to 1")
-        for name, allowed in {"keys": ("uniform", "zipf"), "delivery": ("exactly_once", "at_least_once")}.items():
-            if getattr(self, name) not in allowed:
-                raise UsageError(f"--{name} {getattr(self, name)}: must be {' or '.join(allowed)}")
-        if self.preload and (self.drain or self.verify):
-            raise UsageError(f"--preload with --{'drain' if self.drain else 'verify'}: only offers; give one of them")
-        if self.verify and self.model is None:
-            raise UsageError("--verify: needs the model that the service runs; give --model FILE")
-        if self.csv is not None and not self.value:
-            raise UsageError(f"--csv {self.csv}: tells no values; give --value COLUMN")
-        for name in ("key", "value", "time"):
-            if getattr(self, name) and self.csv is None:
-                raise UsageError(f"--{name}: names a column of a CSV; give --csv FILE too")
 
     @property
     def most_events(self) -> int | None:

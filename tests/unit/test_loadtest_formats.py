@@ -12,6 +12,7 @@ import pytest
 from export.config import Config
 from export.sample import sign
 from loadtest.alignment import Alignment
+from loadtest.checks import check
 from loadtest.errors import UsageError
 from loadtest.findings import Counts, Example, VerifyResult
 from loadtest.follower import Followed
@@ -194,11 +195,11 @@ GIVEN = {"input_topic": "in", "output_topic": "out"}
 )
 def test_options_that_make_no_sense_are_told_in_one_line(options: dict[str, object], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        LoadOptions(**(GIVEN | options)).check()  # type: ignore[arg-type]
+        check(LoadOptions(**(GIVEN | options)))  # type: ignore[arg-type]
 
 
 def test_every_option_has_its_line_of_help() -> None:
-    LoadOptions(**GIVEN).check()  # type: ignore[arg-type]
+    check(LoadOptions(**GIVEN))  # type: ignore[arg-type]
     assert all(
         field.metadata["help"] and "\n" not in field.metadata["help"] for field in dataclasses.fields(LoadOptions)
     )
