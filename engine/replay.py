@@ -6,12 +6,12 @@ What `serve` publishes must be, bit for bit, what comes out here for the same ev
 from collections.abc import Iterator
 
 from engine.columns import Columns, Outcome
-from engine.model import Model
+from engine.model import Network
 from engine.step import Engine
 
 
 def replay(
-    model: Model, columns: Columns, *, batch: int, streams: int, ttl: int | None = None
+    model: Network, columns: Columns, *, batch: int, streams: int, ttl: int | None = None
 ) -> Iterator[tuple[Columns, Outcome]]:
     """Step all events, `batch` at a time, from the cold state; a slice of the columns and its outcome each time.
 

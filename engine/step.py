@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.bank import COUNTERS_BYTES, Bank, Copies
-from engine.columns import Bools, Columns, Floats, Ints, Outcome
-from engine.model import Model
+from engine.bank import COUNTERS_BYTES, Copies
+from engine.columns import Bools, Columns, Ints, Outcome
+from engine.model import Network
 from engine.rows import Rows
 from engine.schedule import Clearing, Rectangle, schedule
 from engine.slots import Slots
@@ -41,10 +41,10 @@ class Attic(Protocol):
 class Engine:
     """Steps the streams of one bank with one model."""
 
-    def __init__(self, model: Model, capacity: int, attic: Attic | None = None) -> None:
+    def __init__(self, model: Network, capacity: int, attic: Attic | None = None) -> None:
         """capacity: the most streams the bank can hold."""
         self.model = model
-        self.bank = Bank(capacity, model.row_width)
+        self.bank = model.bank(capacity)
         self.slots = Slots(capacity)
         self.clocks: dict[int, int] = {}  # partition -> milliseconds
         self._kept_clocks: dict[int, int] = {}  # as they were at the last `keep`
@@ -52,9 +52,10 @@ class Engine:
         self._stream_bytes = model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES
 
     @staticmethod
-    def capacity_for(model: Model, memory: int) -> int:
+    def capacity_for(model: Network, memory: int) -> int:
         """How many streams with keys of 12 bytes fit into so many bytes."""
-        return max(1, memory // (model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES))
+        streams = memory // (model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES)
+        return max(1, min(streams, model.most_streams))
 
     @property
     def size(self) -> int:
@@ -201,26 +202,22 @@ class Engine:
         self.bank.clock[slots] = clock[events]
 
     def _run(self, columns: Columns, clock: Ints, rectangle: Rectangle, ttl: int | None, outcome: Outcome) -> None:
-        events, slots = rectangle.events, rectangle.slots
-        old = self.bank.gather(slots)
-        rows, step = old.rows, old.step
-        if rectangle.cold:
-            rows, step = np.zeros_like(rows), np.zeros_like(step)
-        next_rows, quantiles, surprise = self.model.step(rows, columns.x[events], columns.mask[events])
-        finite = _finite(next_rows, quantiles, surprise)
-        if not finite.all():
+        events, slots, cold = rectangle.events, rectangle.slots, rectangle.cold
+        old, quantiles, surprise, finite = self.bank.run(slots, cold, columns.x[events], columns.mask[events])
+        step = np.zeros_like(old.step) if cold else old.step
+        if finite is not None:
             for i in np.flatnonzero(~finite):
                 # One of this stream's events does not go through the network; one at a time shows which.
-                self._run_singly(columns, clock, events[:, i], old, i, rectangle.cold, ttl, outcome)
+                self._run_singly(columns, clock, events[:, i], old, i, cold, ttl, outcome)
             events, slots, step = events[:, finite], slots[finite], step[finite]
-            next_rows, quantiles, surprise = next_rows[finite], quantiles[:, finite], surprise[:, finite]
+            quantiles, surprise = quantiles[:, finite], surprise[:, finite]
         steps = step + np.arange(1, len(events) + 1)[:, None]
         outcome.step[events] = steps
         outcome.quantiles[events] = quantiles
         outcome.surprise[events] = surprise
         outcome.stepped[events] = True
         last = events[-1]
-        self.bank.scatter(slots, next_rows, columns.offset[last], columns.time[last], clock[last], steps[-1])
+        self.bank.stamp(slots, columns.offset[last], columns.time[last], clock[last], steps[-1])
 
     def _run_singly(
         self,
@@ -234,37 +231,23 @@ class Engine:
         outcome: Outcome,
     ) -> None:
         """Step the events [time] of the stream whose old row is the i-th; those that do not go through are refused."""
-        zero = np.zeros_like(old.rows[i])[None]
-        rows, step = (zero, 0) if cold else (old.rows[i][None], int(old.step[i]))
+        slot, step = old.slots[[i]], 0 if cold else int(old.step[i])
         latest = None if cold or old.offset[i] < 0 else int(old.clock[i])
         last = None
         for event in events:
             # The schedule took the events before this one for stepped. Where they are refused, it may come too late.
             if ttl is not None and latest is not None and clock[event] - latest > ttl:
-                rows, step = zero, 0
-            next_rows, quantiles, surprise = self.model.step(
-                rows, columns.x[None, None, event], columns.mask[None, None, event]
-            )
-            if not _finite(next_rows, quantiles, surprise).all():
+                cold, step = True, 0
+            x, mask = columns.x[None, None, event], columns.mask[None, None, event]
+            _, quantiles, surprise, finite = self.bank.run(slot, cold, x, mask)
+            if finite is not None:
                 values = ", ".join(f"{value:g}" for value in columns.x[event])
                 outcome.refused[int(event)] = f"the network's result for {values} is not finite"
                 continue
-            rows, step, last, latest = next_rows, step + 1, event, int(clock[event])
+            cold, step, last, latest = False, step + 1, event, int(clock[event])
             outcome.step[event] = step
             outcome.quantiles[event], outcome.surprise[event] = quantiles[0, 0], surprise[0, 0]
             outcome.stepped[event] = True
         if last is not None:
             one = [last]
-            self.bank.scatter(
-                old.slots[[i]], rows, columns.offset[one], columns.time[one], clock[one], np.array([step], np.int64)
-            )
-
-
-def _finite(rows: Floats, quantiles: Floats, surprise: Floats) -> Bools:
-    """[batch]: whether everything that came out for a stream is finite."""
-    # A sum is finite only where every term is. It may overflow by itself, so what it suspects is looked at closely.
-    suspect = ~np.isfinite(rows.sum(axis=1) + quantiles.sum(axis=(0, 2, 3)) + surprise.sum(axis=(0, 2)))
-    finite: Bools = np.ones(len(rows), np.bool_)
-    for column in np.flatnonzero(suspect):
-        finite[column] = all(np.isfinite(a).all() for a in (rows[column], quantiles[:, column], surprise[:, column]))
-    return finite
+            self.bank.stamp(slot, columns.offset[one], columns.time[one], clock[one], np.array([step], np.int64))

@@ -15,11 +15,11 @@ from typing import Any, Generic, TypeVar
 from unittest import mock
 
 import msgspec
-import numpy as np
 
+from engine.banked import BankedModel
+from engine.device import CPU
 from engine.model import Model
 from engine.step import Engine
-from export.sample import random_model
 from stream.assembly import Storage, assemble
 from stream.broker.admin import TopicInfo
 from stream.broker.port import Identity, Records
@@ -29,6 +29,7 @@ from stream.link import Access
 from stream.settings import Settings
 from stream.topics import Layout
 from stream.worker import Worker
+from tests.fragile import fragile_model
 from tests.memory import Cluster, Crash, Memory, Source
 
 T = TypeVar("T")
@@ -42,20 +43,20 @@ STEPS = 5000  # of one life; one that takes more comes to no end
 TURNS = 150  # of a visit: what it waits for may be what the visited one holds
 
 
-class Fragile(Model):
-    """Whatever number a network cannot take: here every result for a value below -1000 is turned into infinity."""
-
-    def step(self, rows: np.ndarray, x: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        next_rows, quantiles, surprise = super().step(rows, x, mask)
-        next_rows[(x < -1000).any(axis=(0, 2))] = np.inf
-        return next_rows, quantiles, surprise
+@cache
+def model_file() -> Path:
+    return fragile_model(Path(mkdtemp()) / "model.onnx", hidden=4, scaling="stream", lags=(1, 2))
 
 
 @cache
 def model() -> Model:
-    path = Path(mkdtemp()) / "model.onnx"
-    random_model(path, hidden=4, scaling="stream", lags=(1, 2))
-    return Fragile(path)
+    return Model(model_file())
+
+
+@cache
+def banked_model() -> BankedModel:
+    """The same, with rows on a device; it is the processor."""
+    return BankedModel(model_file(), CPU)
 
 
 class Later(Generic[T]):

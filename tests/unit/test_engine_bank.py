@@ -1,21 +1,39 @@
 """Rows are put back exactly; slots are handed out once; partitions keep their streams apart."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from engine.bank import Bank
+from engine.banked import BankedModel
+from engine.device import CPU
+from engine.model import Model, Network
 from engine.slots import Full, Slots
+from export.sample import random_model
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    random_model(path, hidden=2)
+    return path
 
 
 def written(bank: Bank, slots: list[int], value: float) -> None:
     where = np.array(slots, np.int64)
     bank.gather(where)
+    width = bank.copy(where).rows.shape[1]
     numbers = np.full(len(slots), int(value), np.int64)
-    bank.scatter(where, np.full((len(slots), 3), value, np.float32), numbers, numbers, numbers, numbers)
+    bank.scatter(where, np.full((len(slots), width), value, np.float32), numbers, numbers, numbers, numbers)
 
 
-def test_put_back_restores_the_rows_of_the_last_keep_through_overlapping_writes() -> None:
-    bank = Bank(4, 3)
+@pytest.mark.parametrize("network", [Model, lambda path: BankedModel(path, CPU)], ids=["in memory", "on a device"])
+def test_put_back_restores_the_rows_of_the_last_keep_through_overlapping_writes(
+    network: Callable[[Path], Network], path: Path
+) -> None:
+    bank = network(path).bank(4)
     written(bank, [0, 1], 1)
     bank.keep()
     written(bank, [1, 2], 2)
@@ -23,7 +41,7 @@ def test_put_back_restores_the_rows_of_the_last_keep_through_overlapping_writes(
 
     bank.put_back()
 
-    assert bank.rows[:, 0].tolist() == [1, 1, 0, 0]
+    assert bank.copy(np.arange(4)).rows[:, 0].tolist() == [1, 1, 0, 0]
     assert bank.step.tolist() == bank.offset.tolist() == bank.time.tolist() == [1, 1, 0, 0]
 
 

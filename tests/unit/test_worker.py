@@ -1,7 +1,9 @@
 """The loop against a broker in memory: whatever fails, and wherever it is killed, the outputs are those of one run."""
 
 import contextlib
+import itertools
 import os
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from engine.model import Network
 from engine.step import Engine
 from stream.assembly import Storage
 from stream.errors import EnvironmentFault
@@ -26,6 +29,7 @@ from tests.lives import (
     Life,
     Visit,
     alone,
+    banked_model,
     correct,
     expected,
     fill,
@@ -78,6 +82,7 @@ some_events = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), kinds), m
     checkpoint=st.sampled_from([1, 5, 50]),
     disk=st.booleans(),
     room=st.sampled_from([64, 64, 12]),
+    networks=st.sampled_from([(model,), (model, banked_model), (banked_model,)]),  # of one process after the other
 )
 def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other_owners_gives_one_runs_outputs(
     delivery: str,
@@ -88,6 +93,7 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
     checkpoint: int,
     disk: bool,
     room: int,
+    networks: tuple[Callable[[], Network], ...],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     partitions = 3
@@ -98,7 +104,7 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
         "state": {"checkpoint_interval": checkpoint * interval, "state_ttl": ttl, "snapshot_interval": 0.3},
         "most": most,
     }
-    for events, life in [*lives, ([], Life())]:
+    for (events, life), network in zip([*lives, ([], Life())], itertools.cycle(networks), strict=False):
         fill(cluster, partitions, events)
         with contextlib.ExitStack() as stack:
             storage = None
@@ -110,7 +116,8 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
                 storage = Storage(place, spill)
             # With a disk there is room for so few streams that rows must come and go. Without one it may be that all
             # there is to do is to wait, until the last life.
-            engine = Engine(model(), 20, storage.spill) if storage else Engine(model(), room if life.faults else 64)
+            capacity = 20 if disk else room if life.faults else 64
+            engine = Engine(network(), capacity, storage.spill if storage else None)
             again = Life(dict(life.faults), life.delays, life.tells_generations)
             live(cluster, partitions, again, options, engine=engine, storage=storage)
 
