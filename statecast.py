@@ -39,11 +39,17 @@ class Flag:
     default: str  # as shown
 
 
-def command(name: str, flags: Callable[[], Iterable[Flag]], run: Callable[..., None], **arguments: Any) -> None:
+def command(
+    name: str,
+    flags: Callable[[], Iterable[Flag]],
+    run: Callable[..., None],
+    register: Callable[[Callable[..., None]], object] | None = None,
+    **arguments: Any,
+) -> None:
     """Register a command whose options are declared elsewhere; what is not given does not reach `run`.
 
     flags: looked up only where this command is the one that is asked for, so that none pays for another's imports.
-    arguments: annotations of further parameters.
+    register: typer's decorator, of a plain command by default. arguments: annotations of further parameters.
     """
     parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a) for n, a in arguments.items()]
     for flag in flags() if sys.argv[1:2] == [name] else ():
@@ -64,7 +70,7 @@ def command(name: str, flags: Callable[[], Iterable[Flag]], run: Callable[..., N
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     wrapper.__doc__ = run.__doc__
-    app.command(name)(wrapper)
+    (register or app.command(name))(wrapper)
 
 
 def _kind(declared: Any) -> tuple[Any, bool]:
@@ -124,8 +130,14 @@ def serve(config: Path | None = None, **given: Any) -> None:
     serve(load({tuple(name.split("__")): value for name, value in given.items()}, config))  # type: ignore[misc]
 
 
-def loadtest(**given: Any) -> None:
+load = typer.Typer(rich_markup_mode=None)
+app.add_typer(load, name="loadtest")
+
+
+def loadtest(context: typer.Context, **given: Any) -> None:
     """Offer load to a running service, measure it, and verify its output bit by bit."""
+    if context.invoked_subcommand is not None:
+        return
     from loadtest.options import LoadOptions
     from loadtest.run import run
 
@@ -136,6 +148,17 @@ def _loadtest_flags() -> list[Flag]:
     from loadtest.options import LoadOptions
 
     return declared(LoadOptions)
+
+
+@load.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A.json", help="what a load test wrote with --json")],
+    second: Annotated[Path, typer.Argument(metavar="B.json", help="and another one")],
+) -> None:
+    """Two load tests side by side: which is better, by how much, what differs, and whether they can be compared."""
+    from loadtest.compare import compare
+
+    compare(first, second)
 
 
 def train(data: tuple[Path, ...], **given: Any) -> None:
@@ -278,7 +301,7 @@ def register() -> None:
     data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet, one row for each event")]
     command("train", _train_flags, train, data=data)
     command("serve", _serve_flags, serve)
-    command("loadtest", _loadtest_flags, loadtest)
+    command("loadtest", _loadtest_flags, loadtest, load.callback(invoke_without_command=True), context=typer.Context)
 
 
 def main() -> None:

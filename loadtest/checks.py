@@ -17,6 +17,7 @@ def check(options: LoadOptions) -> None:
         value = getattr(options, name)
         if value is not None and not value >= limit:
             raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {limit}")
+    _check_service(options)
     if options.state_ttl is not None and not (options.state_ttl > 0 and isfinite(options.state_ttl)):
         raise UsageError(f"--state-ttl {options.state_ttl}: must be seconds, more than 0; leave it out for ever")
     if options.missing > 1:
@@ -33,3 +34,17 @@ def check(options: LoadOptions) -> None:
     for name in ("key", "value", "time"):
         if getattr(options, name) and options.csv is None:
             raise UsageError(f"--{name}: names a column of a CSV; give --csv FILE too")
+
+
+def _check_service(options: LoadOptions) -> None:
+    if not (options.watch_interval >= 0.1 and isfinite(options.watch_interval)):
+        raise UsageError(f"--watch-interval {options.watch_interval}: must be seconds, at least 0.1")
+    if options.kill_every is not None and not (options.kill_every >= 0.5 and isfinite(options.kill_every)):
+        raise UsageError(f"--kill-every {options.kill_every}: must be seconds, at least 0.5")
+    for name in ("kill_every", "serve_ready"):
+        if getattr(options, name) is not None and options.serve is None:
+            raise UsageError(f"--{name.replace('_', '-')}: knows no service; give its command line with --serve")
+    if options.serve is not None and options.preload:
+        raise UsageError("--serve with --preload: only offers, and needs no service; give one of them")
+    if options.serve_ready is not None and not options.serve_ready.startswith(("http://", "https://")):
+        raise UsageError(f"--serve-ready {options.serve_ready}: is no URL; give http://HOST:PORT/readyz")

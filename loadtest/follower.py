@@ -18,12 +18,14 @@ from hdrh.histogram import HdrHistogram
 from loadtest.errors import EnvironmentFault, LoadTestError
 from loadtest.follow import Goal, follow
 from loadtest.kafka import connect
-from loadtest.latency import Arrivals
+from loadtest.latency import Arrivals, Arrived
 from loadtest.offer import WallClock
 from loadtest.port import ClientName, Cluster
+from loadtest.series import Series
 
 READY = "ready"
 START_TIMEOUT = 60.0
+CHECK = 0.25  # seconds between two looks at something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Followed:
     first_us: int  # moments, microseconds since the epoch
     last_us: int
     histogram: bytes  # encoded, microseconds
+    series: Series[Arrived]  # the same over time
 
     def latencies(self) -> HdrHistogram:
         """The histogram, microseconds."""
@@ -60,13 +63,15 @@ class Follower:
         start: dict[int, int],
         *,
         timeout: float,
+        interval: float,
         progress: Callable[[int], None],
     ) -> None:
-        """topic: of the outputs; it may still be missing. start: per input partition, the first offset that counts."""
+        """topic: of the outputs; it may still be missing. start: per input partition, the first offset that counts.
+        interval: seconds between two points of the figures over time."""
         self._progress = progress
         context = multiprocessing.get_context("spawn")  # a client's threads would not survive a fork
         self._pipe, self._far = context.Pipe()
-        arguments = (self._far, bootstrap_servers, client, topic, start, timeout)
+        arguments = (self._far, bootstrap_servers, client, topic, start, timeout, interval)
         self._process = context.Process(target=_child, args=arguments, daemon=True)
 
     def __enter__(self) -> Self:
@@ -94,10 +99,12 @@ class Follower:
         while self._pipe.poll():
             self._hear()
 
-    def finish(self, goal: Goal) -> Followed:
-        """Tell the goal, and wait for the end."""
+    def finish(self, goal: Goal, check: Callable[[], None] = lambda: None) -> Followed:
+        """Tell the goal, and wait for the end. check: is called now and then, and may raise."""
         self._pipe.send(goal)
         while True:
+            while not self._pipe.poll(CHECK):
+                check()
             followed = self._hear()
             if followed is not None:
                 return followed
@@ -119,11 +126,17 @@ class Follower:
 
 
 def _child(
-    pipe: Connection, servers: str, client: ClientName, topic: str, start: dict[int, int], timeout: float
+    pipe: Connection,
+    servers: str,
+    client: ClientName,
+    topic: str,
+    start: dict[int, int],
+    timeout: float,
+    interval: float,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends the child
     try:
-        pipe.send(_follow(pipe, servers, client, topic, start, timeout))
+        pipe.send(_follow(pipe, servers, client, topic, start, timeout, interval))
     except LoadTestError as error:
         pipe.send(str(error))
     except (EOFError, OSError):
@@ -131,7 +144,13 @@ def _child(
 
 
 def _follow(
-    pipe: Connection, servers: str, client: ClientName, topic: str, start: dict[int, int], timeout: float
+    pipe: Connection,
+    servers: str,
+    client: ClientName,
+    topic: str,
+    start: dict[int, int],
+    timeout: float,
+    interval: float,
 ) -> Followed:
     cluster = connect(servers, client)
     goal: list[Goal] = []
@@ -150,9 +169,10 @@ def _follow(
             f"--output-topic {topic}: has {len(positions)} partitions, the input topic has {len(start)}; "
             "an event's outcome goes to its own partition number, so they must be equal"
         )
-    arrivals = Arrivals(start)
+    arrivals = Arrivals(start, interval=interval)
     reader = cluster.reader(topic)
     reader.assign(positions)
+    arrivals.begin(time.time_ns() // 1000)
     pipe.send(READY)
     complete = follow(reader, arrivals, asked, WallClock(), timeout=timeout, progress=pipe.send)
     reader.close()
@@ -163,6 +183,7 @@ def _follow(
         arrivals.first_us,
         arrivals.last_us,
         arrivals.histogram.encode(),
+        arrivals.sealed(),
     )
 
 

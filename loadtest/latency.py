@@ -5,12 +5,16 @@ record's timestamp (see `offer`). A service that stalls, or a sender that falls 
 event that was due meanwhile: there is no coordinated omission.
 """
 
+from dataclasses import dataclass, field
+from typing import Self
+
 import msgspec
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from engine.columns import Ints
 from loadtest.port import Records
+from loadtest.series import Series
 
 LONGEST = 3600 * 1000 * 1000  # microseconds; longer ones count as this
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
@@ -20,19 +24,61 @@ class _Output(msgspec.Struct):
     offset: int
 
 
+@dataclass(slots=True)
+class Arrived:
+    """One stretch of time: outputs, and how late they were, to 1 %. A stretch that is over takes some 1.5 kB."""
+
+    count: int = 0
+    seen: int = 0  # sum over the partitions: the input offset after the last one whose output is there
+    parts: list[bytes] = field(default_factory=list)  # encoded histograms; more than one only until it is sealed
+    _live: HdrHistogram | None = None
+
+    def record(self, latency: int, count: int) -> None:
+        """So many outputs, each so many microseconds late."""
+        if self._live is None:
+            self._live = HdrHistogram(1, LONGEST, 2)
+        self._live.record_value(latency, count)
+        self.count += count
+
+    def latencies(self) -> HdrHistogram:
+        """Microseconds."""
+        whole = HdrHistogram(1, LONGEST, 2)
+        for part in (*map(HdrHistogram.decode, self.parts), *([] if self._live is None else [self._live])):
+            whole.add(part)
+        return whole
+
+    def seal(self) -> None:
+        """Become small."""
+        self.parts, self._live = [self.latencies().encode()], None
+
+    def merge(self, later: Self) -> None:
+        """See Cell. It is sealed later: to merge all cells at once would hold up the reader."""
+        for cell in (self, later):
+            if cell._live is not None:
+                cell.seal()
+        self.parts += later.parts
+        self.count, self.seen = self.count + later.count, later.seen
+
+
 class Arrivals:
     """Outputs of the events from given input offsets on, each counted when it arrives first."""
 
-    def __init__(self, start: dict[int, int]) -> None:
-        """start: per input partition, the offset of the first event that counts."""
+    def __init__(self, start: dict[int, int], *, interval: float = 1.0) -> None:
+        """start: per input partition, the offset of the first event that counts. interval: seconds of a cell."""
         self.count = 0
         self.first_count = 0  # arrived with the first read
         self.first_us = self.last_us = 0  # moments of the first and the last read that brought something
         self.histogram = HdrHistogram(1, LONGEST, 3)
+        self.series = Series(round(interval * 1000), Arrived)
+        self._cell = Arrived()
         self._decode = msgspec.json.Decoder(_Output).decode
         size = max(start, default=-1) + 1
         self._next: Ints = np.zeros(size, np.int64)  # offsets below this are old, or copies
         self._next[list(start)] = list(start.values())
+
+    def begin(self, now_us: int) -> None:
+        """Reading begins: from here on, what is missing is counted as lag."""
+        self._cell_of(now_us)
 
     def take(self, records: Records, now_us: int) -> None:
         """Outputs that were read at now_us, microseconds since the epoch."""
@@ -51,8 +97,11 @@ class Arrivals:
             return
         # Timestamps have whole milliseconds, so that a read has few different ones.
         intended, times = np.unique(np.array(records.timestamps, np.int64)[fresh], return_counts=True)
+        cell = self._cell_of(now_us)
         for latency, number in zip((now_us - intended * 1000).tolist(), times.tolist(), strict=True):
-            self.histogram.record_value(min(max(latency, 1), LONGEST), number)
+            bounded = min(max(latency, 1), LONGEST)
+            self.histogram.record_value(bounded, number)
+            cell.record(bounded, number)
         if not self.count:
             self.first_us, self.first_count = now_us, count
         self.last_us = now_us
@@ -61,6 +110,22 @@ class Arrivals:
     def reached(self, last: dict[int, int]) -> bool:
         """Whether the output of the event at each of these offsets, or of a later one, is there."""
         return all(self._next[partition] > offset for partition, offset in last.items())
+
+    def sealed(self) -> Series[Arrived]:
+        """The series, all its cells small."""
+        for cell in self.series.cells.values():
+            cell.seal()
+        return self.series
+
+    def _cell_of(self, now_us: int) -> Arrived:
+        cell = self.series.at(now_us // 1000)
+        if cell is not self._cell:
+            self._cell.seal()
+            self._cell = cell
+            for loose in [c for c in self.series.cells.values() if len(c.parts) > 1][:1]:
+                loose.seal()
+        cell.seen = int(self._next.sum())
+        return cell
 
     def _offsets(self, records: Records) -> Ints:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from export.signature import load
+from loadtest.attendant import Attendant
 from loadtest.errors import EnvironmentFault
 from loadtest.follow import Goal
 from loadtest.follower import Follower
@@ -21,7 +22,8 @@ LINGER = 0.001  # seconds; at a fixed rate it is part of every latency
 LINGER_FULL_SPEED = 0.010
 
 
-def measure(options: LoadOptions, told: Told) -> Summary:
+def measure(options: LoadOptions, told: Told, attendant: Attendant) -> Summary:
+    """Do it; the attendant hears when the follower reads and when all is offered."""
     features = load(options.model)[1].features if options.model is not None else None
     topic = options.input_topic
     with closing(connect(options.bootstrap_servers, options.client)) as cluster:
@@ -35,13 +37,17 @@ def measure(options: LoadOptions, told: Told) -> Summary:
             if not there:
                 raise EnvironmentFault(f"--drain: topic {topic} holds no records; fill it first with --preload")
             with _follower(options, start, lambda n: told.count("arrived", n, there)) as follower:
-                told.note(f"following; {there:,} records wait in {topic}: start the service now")
-                return Summary("drain", cluster.client, followed=follower.finish(_goal(cluster, topic, start, there)))
+                now = "" if options.serve is not None else ": start the service now"
+                told.note(f"following; {there:,} records wait in {topic}{now}")
+                attendant.begin()
+                followed = follower.finish(_goal(cluster, topic, start, there), attendant.check)
+                return Summary("drain", cluster.client, followed=followed)
         if options.most_events == 0:
             return Summary("verify", cluster.client)
         source = source_of(options, features, partitions)
         total = _total(options, source)
         if options.preload:
+            attendant.begin()
             offered = _offer(options, cluster, source, lambda n: told.count("offered", n, total))
             return Summary("preload", cluster.client, options.rate, offered)
         start = {p: high for p, (_, high) in marks.items()}
@@ -50,9 +56,12 @@ def measure(options: LoadOptions, told: Told) -> Summary:
             def progress(events: int) -> None:
                 told.count("offered", events, total)
                 follower.listen()
+                attendant.check()
 
+            attendant.begin()
             offered = _offer(options, cluster, source, progress)
-            followed = follower.finish(_goal(cluster, topic, start, offered.events))
+            attendant.calm()
+            followed = follower.finish(_goal(cluster, topic, start, offered.events), attendant.check)
         return Summary("offer", cluster.client, options.rate, offered, followed)
 
 
@@ -84,6 +93,7 @@ def _follower(options: LoadOptions, start: dict[int, int], progress: Callable[[i
         options.output_topic,
         start,
         timeout=options.timeout,
+        interval=options.watch_interval,
         progress=progress,
     )
 

@@ -62,6 +62,18 @@ class LoadOptions:
     max_value_bytes: int = option(MAX_VALUE_BYTES, "the service's limit: a longer value is a dead letter")
     examples: int = option(5, "findings of each kind that are shown")
     json: Path | None = option(None, "write the figures to this file", "none")
+    html: Path | None = option(None, "write a report to this file, one page with charts", "none")
+
+    watch_interval: float = option(1.0, "seconds between two points of the figures over time")
+    pid: tuple[int, ...] = option((), "a process of the service, whose CPU and memory are watched", "none")
+    serve: str | None = option(None, "the service's command line: it is run as long as the test needs it", "none")
+    serve_log: Path = option(Path("loadtest-serve.log"), "what --serve says is added to this file")
+    serve_ready: str | None = option(
+        None, "URL that answers 200 once the service of --serve is ready, before which nothing is offered", "none"
+    )
+    kill_every: float | None = option(
+        None, "kill -9 the service of --serve every so many seconds, from half to one and a half of it", "never"
+    )
 
     @property
     def most_events(self) -> int | None:

@@ -73,27 +73,32 @@ def show(summary: Summary, stream: TextIO | None = None) -> None:
             console.print(f"  {example}")
 
 
-def check_writable(path: Path) -> None:
-    """Raises UsageError where `write_json` could not write; leaves no file behind."""
+def check_writable(option: str, path: Path) -> None:
+    """Raises UsageError where `write` could not write; leaves no file behind."""
     there = path.exists()
     try:
         path.open("ab").close()
         if not there:
             path.unlink()
     except OSError as error:
-        raise _not_writable(path, error) from None
+        raise _not_writable(option, path, error) from None
 
 
-def write_json(summary: Summary, path: Path) -> None:
-    """The figures as a JSON file. Raises UsageError where it cannot be written."""
+def write(option: str, path: Path, content: bytes) -> None:
+    """A file of the report. Raises UsageError where it cannot be written."""
     try:
-        path.write_bytes(orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        path.write_bytes(content)
     except OSError as error:
-        raise _not_writable(path, error) from None
+        raise _not_writable(option, path, error) from None
 
 
-def _not_writable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"--json {path}: cannot be written ({error.strerror}); give another path")
+def as_json(summary: Summary) -> bytes:
+    """The figures as the JSON file has them."""
+    return orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _not_writable(option: str, path: Path, error: OSError) -> UsageError:
+    return UsageError(f"--{option} {path}: cannot be written ({error.strerror}); give another path")
 
 
 def _lines(summary: Summary) -> list[tuple[str, str]]:
@@ -112,9 +117,24 @@ def _lines(summary: Summary) -> list[tuple[str, str]]:
         figures = "  ".join(f"{name} {value:,.1f}" for name, value in latency.items())
         backlog = "" if summary.rate else " (of a backlog: there was no schedule)"
         lines.append(("latency ms", f"{figures}{backlog}"))
+    if (used := service_line(summary)) is not None:
+        lines.append(("service", used))
     if summary.verified is not None:
         lines += _verified(summary.verified)
     return lines
+
+
+def service_line(summary: Summary) -> str | None:
+    """What the service took, and what was done to it; None where neither is known."""
+    told = [] if summary.kills is None else [f"{summary.kills} times killed with -9"]
+    timeline = summary.timeline
+    if timeline is not None and timeline.cpu_seconds is not None:
+        each = summary.cpu_us_per_event
+        told.append(f"CPU {timeline.cpu_seconds:.1f} s" + ("" if each is None else f", {each:.1f} us an event"))
+    memory = [] if timeline is None else [m for m in timeline.memory if m is not None]
+    if memory:
+        told.append(f"memory {memory[-1] / 1e6:,.0f} MB at the end, {max(memory) / 1e6:,.0f} MB at most")
+    return "; ".join(told) or None
 
 
 def _verified(result: VerifyResult) -> list[tuple[str, str]]:

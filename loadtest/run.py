@@ -5,8 +5,10 @@ from typing import TextIO
 
 from export.signature import ModelFileError
 from loadtest import report
+from loadtest.attendant import Attendant
 from loadtest.checks import check
 from loadtest.errors import UsageError
+from loadtest.facts import facts
 from loadtest.findings import VerifyResult
 from loadtest.kafka import connect
 from loadtest.modes import measure
@@ -21,18 +23,26 @@ def run(options: LoadOptions, *, out: TextIO | None = None, err: TextIO | None =
     Exit code 0; 1 where verification failed or, without one, not every output arrived. Raises LoadTestError.
     """
     check(options)
-    if options.json is not None:
-        report.check_writable(options.json)
+    for name, path in {"json": options.json, "html": options.html}.items():
+        if path is not None:
+            report.check_writable(name, path)
+    if options.html is not None:
+        import loadtest.page as page  # it wants matplotlib; if that is missing, better now than after the test
     with Told(err) as told:
         try:
-            summary = measure(options, told)
+            with Attendant(options, told) as attendant:
+                summary = measure(options, told, attendant)
+            summary.timeline, summary.kills = attendant.timeline(summary.followed), attendant.kills
             if options.verify:
                 summary.verified = _verify(options, told)
         except ModelFileError as error:
             raise UsageError(f"--model: {error}") from None
+    summary.facts = facts(options)
     report.show(summary, out)
     if options.json is not None:
-        report.write_json(summary, options.json)
+        report.write("json", options.json, report.as_json(summary))
+    if options.html is not None:
+        report.write("html", options.html, page.render(summary).encode())
     return 0 if summary.passed else 1
 
 

@@ -1,12 +1,13 @@
 """The figures of one load test, as they go into the JSON report. No Kafka, no terminal."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from loadtest.findings import VerifyResult
 from loadtest.follower import Followed
 from loadtest.latency import PERCENTILES, figures_ms
 from loadtest.offer import Offered
+from loadtest.timeline import Timeline
 
 Mode = Literal["offer", "preload", "drain", "verify"]
 
@@ -21,6 +22,16 @@ class Summary:
     offered: Offered | None = None
     followed: Followed | None = None
     verified: VerifyResult | None = None
+    timeline: Timeline | None = None
+    kills: int | None = None  # of the service; None: it was not to be killed
+    facts: dict[str, object] = field(default_factory=dict)  # what was run, on what, with what
+
+    @property
+    def cpu_us_per_event(self) -> float | None:
+        """CPU of the watched service, its start included, over the outputs that arrived; microseconds."""
+        if self.timeline is None or self.timeline.cpu_seconds is None or self.followed is None:
+            return None
+        return self.timeline.cpu_seconds / self.followed.events * 1e6 if self.followed.events else None
 
     @property
     def events_per_second(self) -> float | None:
@@ -49,6 +60,14 @@ class Summary:
         return {} if self.followed is None or self.mode == "drain" else figures_ms(self.followed.latencies())
 
     @property
+    def percentiles_ms(self) -> list[tuple[float, float]]:
+        """The whole curve: (percentile, milliseconds), denser towards 100; empty where none was measured."""
+        if not self.latency_ms or self.followed is None:
+            return []
+        values = self.followed.latencies().get_percentile_iterator(5)
+        return [(round(v.percentile_level_iterated_to, 6), v.value_iterated_to / 1000) for v in values]
+
+    @property
     def passed(self) -> bool:
         """Verification decides where there was one; else whether every output arrived."""
         if self.verified is not None:
@@ -70,8 +89,13 @@ class Summary:
             "offered_per_second": _rounded(self.offered_per_second),
             "offered_late_ms": _rounded(offered.late) if offered else None,
             "latency_ms": {name: latency.get(name) for name in (*PERCENTILES, "max")},
+            "cpu_us_per_event": _rounded(self.cpu_us_per_event),
+            "kills": self.kills,
             "verify": self.verified.as_dict() if self.verified else None,
             "passed": self.passed,
+            **self.facts,
+            "percentiles_ms": self.percentiles_ms,
+            "timeline": asdict(self.timeline) if self.timeline else None,
         }
 
 
