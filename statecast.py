@@ -124,10 +124,25 @@ def _serve_flags() -> list[Flag]:
 
 def serve(config: Path | None = None, **given: Any) -> None:
     """Consume a topic, keep every stream's state, publish a prediction for each event."""
-    from stream.serve import serve
     from stream.settings import load
 
-    serve(load({tuple(name.split("__")): value for name, value in given.items()}, config))  # type: ignore[misc]
+    settings = load({tuple(name.split("__")): value for name, value in given.items()}, config)  # type: ignore[misc]
+    if settings.delivery.workers > 1:  # the parent of several has no use for what one loads
+        from stream.supervisor import supervise
+
+        supervise(settings)
+    else:
+        from stream.serve import serve
+
+        serve(settings)
+
+
+@app.command(hidden=True)
+def worker(descriptor: int) -> None:
+    """One of the workers of `serve --workers N`, which starts it with the descriptor of a pipe to itself."""
+    from stream.serve import work
+
+    work(descriptor)
 
 
 load = typer.Typer(rich_markup_mode=None)

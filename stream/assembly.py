@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 HAND_OVER = 1 / 3  # of the session timeout: a member that takes longer to let go of partitions may be thrown out
 SHARE_OF_ROOM = 4  # a batch may bring new streams for a quarter of the rows, so that the others can make room
 
+Make = Callable[[Plan, Rooms, Callable[[], bool], Callable[[], float]], Worker]  # as Worker itself
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -51,7 +53,13 @@ class Storage:
 
 @contextlib.contextmanager
 def worker_of(
-    settings: Settings, client: Client, identity: Identity, model: Model, layout: Layout, stopping: Callable[[], bool]
+    settings: Settings,
+    client: Client,
+    identity: Identity,
+    model: Model,
+    layout: Layout,
+    stopping: Callable[[], bool],
+    make: Make = Worker,
 ) -> Iterator[Worker]:
     """A worker that can run, once. What it holds on the disk is let go at the end."""
     with contextlib.ExitStack() as stack:
@@ -81,7 +89,7 @@ def worker_of(
             session_timeout=settings.kafka.session_timeout,
             broker_timeout=settings.delivery.broker_timeout,
         )
-        yield assemble(settings, access, layout, engine, storage, AdminLooks(identity), stopping)
+        yield assemble(settings, access, layout, engine, storage, AdminLooks(identity), stopping, make=make)
 
 
 def assemble(
@@ -94,6 +102,7 @@ def assemble(
     stopping: Callable[[], bool],
     clock: Callable[[], float] = time.monotonic,
     questions: Questions | None = None,
+    make: Make = Worker,
 ) -> Worker:
     """A worker on an engine and a client. questions: who asks what a broker may take long to answer."""
     kafka, delivery, state = settings.kafka, settings.delivery, settings.state
@@ -179,4 +188,4 @@ def assemble(
         rules=rules,
     )
 
-    return Worker(plan, rooms, stopping, clock)
+    return make(plan, rooms, stopping, clock)

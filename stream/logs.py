@@ -6,15 +6,22 @@ import sys
 import structlog
 
 
-def configure(level: str, form: str) -> None:
-    """form: console, json, or auto (console where stderr is a terminal)."""
-    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+def configure(level: str, form: str, terminal: bool | None = None, worker: int | None = None) -> None:
+    """form: console, json, or auto (console at a terminal). terminal: whether stderr ends at one, where it does not
+    tell itself. worker: what each line is to say."""
+    terminal = sys.stderr.isatty() if terminal is None else terminal
+    console = form == "console" or (form == "auto" and terminal)
+
+    def named(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return event if worker is None else {**event, "worker": worker}
+
     shared: list[structlog.typing.Processor] = [
+        named,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=terminal) if console else structlog.processors.JSONRenderer()
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(

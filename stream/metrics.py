@@ -1,8 +1,13 @@
 """Names, types and units of every metric, each declared once. Labels stay bounded: never a stream's key."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
+WORKERS = CollectorRegistry()  # of the parent of several workers, whose own metrics are in REGISTRY
 
 EVENTS = Counter("statecast_events", "Input events that were stepped and committed.", registry=REGISTRY)
 PREDICTIONS = Counter("statecast_predictions", "Predictions published.", registry=REGISTRY)
@@ -53,3 +58,28 @@ REBALANCES = Counter("statecast_rebalances", "Changes of this process's partitio
 MODEL_INFO = Gauge(
     "statecast_model_info", "1; the labels say what is served.", ["fingerprint", "provider"], registry=REGISTRY
 )
+
+RESTARTS = Counter(
+    "statecast_worker_restarts", "Times that a worker died and was started again.", ["worker"], registry=WORKERS
+)
+
+
+class Merged(Collector):
+    """The metrics of several workers as one. Each series has its worker's label, so that one that starts again at 0 is
+    seen as that, and does not take the others' counts with it."""
+
+    def __init__(self, workers: Callable[[], Mapping[str, Sequence[Metric]]]) -> None:
+        self._workers = workers
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for worker, found in self._workers().items():
+            for metric in found:
+                family = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+                families.setdefault(metric.name, family).samples += [
+                    sample._replace(labels={**sample.labels, "worker": worker}) for sample in metric.samples
+                ]
+        yield from families.values()

@@ -5,20 +5,23 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 
 import stream
 from engine.model import Model
 from stream import logs, metrics
-from stream.assembly import worker_of
+from stream.assembly import Make, worker_of
 from stream.broker.clients import choose
 from stream.broker.port import Identity
-from stream.http.health import Address, serving
-from stream.settings import Settings
+from stream.child import Parent
+from stream.errors import UsageError
+from stream.member import Member
+from stream.settings import Settings, load
 from stream.state.files import check_usable
 from stream.topics import prepare
+from stream.worker import Plan, Rooms, Worker
 
 log = structlog.get_logger()
 
@@ -26,7 +29,39 @@ log = structlog.get_logger()
 def serve(settings: Settings) -> None:
     """Run until a signal or the end. Raises StatecastError; model errors are the caller's ModelFileError."""
     logs.configure(settings.log.level, settings.log.format)
-    address = Address.parse(settings.http.http) if settings.http.http else None
+    if not settings.http.http:
+        _run(settings, Worker)
+        return
+    from stream.http.health import Address, serving
+
+    address = Address.parse(settings.http.http)
+    with contextlib.ExitStack() as stack:
+
+        def make(plan: Plan, rooms: Rooms, stopping: Callable[[], bool], clock: Callable[[], float]) -> Worker:
+            worker = Worker(plan, rooms, stopping, clock)
+            loop, ready = lambda: {"the loop": worker.idle_seconds()}, lambda: worker.ready
+            port = stack.enter_context(serving(loop, ready, metrics.REGISTRY, address))
+            log.info("http", address=f"{address.host}:{port}")
+            return worker
+
+        _run(settings, make)
+
+
+def work(descriptor: int) -> None:
+    """Run as one of several workers, as the parent at the other end of the pipe says. Raises as `serve`."""
+    parent = Parent(descriptor, metrics.REGISTRY)
+    settings = load(parent.task.settings, None)
+    logs.configure(settings.log.level, settings.log.format, parent.task.terminal, parent.task.number)
+
+    def make(plan: Plan, rooms: Rooms, stopping: Callable[[], bool], clock: Callable[[], float]) -> Worker:
+        member = Member(plan, rooms, stopping, clock, released=parent.released)
+        parent.show(member)
+        return member
+
+    _run(settings, make)
+
+
+def _run(settings: Settings, make: Make) -> None:
     client = choose(settings.kafka.client)
     model = Model(settings.model.path)
     identity = Identity(
@@ -35,6 +70,11 @@ def serve(settings: Settings) -> None:
     if settings.state.state_dir is not None:
         check_usable(settings.state.state_dir)  # before any topic is made
     layout = prepare(settings, identity, model.fingerprint)
+    if settings.delivery.workers > layout.partitions:
+        raise UsageError(
+            f"--workers {settings.delivery.workers}: --input-topic {settings.kafka.input_topic} has "
+            f"{layout.partitions} partitions, and a worker without one has nothing to do; give at most so many"
+        )
     metrics.MODEL_INFO.labels(model.fingerprint[:8], settings.model.provider).set(1)
     log.info(
         "serving",
@@ -52,11 +92,10 @@ def serve(settings: Settings) -> None:
         state_dir=str(settings.state.state_dir or ""),
         statecast=stream.VERSION,
     )
-    with _stop_signal(settings.delivery.stop_timeout) as stopping, contextlib.ExitStack() as stack:
-        worker = stack.enter_context(worker_of(settings, client, identity, model, layout, stopping.is_set))
-        if address is not None:
-            port = stack.enter_context(serving(worker, address))
-            log.info("http", address=f"{address.host}:{port}")
+    with (
+        _stop_signal(settings.delivery.stop_timeout) as stopping,
+        worker_of(settings, client, identity, model, layout, stopping.is_set, make) as worker,
+    ):
         worker.run()
     log.info("stopped")
 

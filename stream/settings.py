@@ -120,6 +120,7 @@ class DeliverySection(Section):
         "stay", "a stopped process keeps its place for a restart, or leaves it to the others"
     )
     until_end: bool = option(False, "process what is there, commit, exit 0", shown="off")
+    workers: int = option(1, "processes that share this one's work, under one parent", ge=1, le=1024)
     batch: int = option(16384, "most events taken at a time", ge=1, le=1_000_000)
 
 

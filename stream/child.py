@@ -1,0 +1,176 @@
+"""One worker process and the pipe between it and its parent, seen from both ends. Knows nothing of Kafka, and loads
+nothing that is heavy: the parent has it, too.
+
+parent -> worker   a Task; Release.ALL once nothing is left to do; the pipe's end says that the parent is gone
+worker -> parent   a Report from time to time, where they are wanted; the pipe's end says that the worker is gone
+stderr             lines, which the parent passes on one by one
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+
+from stream.errors import UsageError
+
+COMMAND = (sys.executable, str(Path(__file__).parents[1] / "statecast.py"), "worker")  # of this very installation
+TOLD = "statecast: "  # how the line begins in which a process says why it ended
+LINGERS = 10.0  # seconds that a process may take from the pipe's end to its own
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker has to know."""
+
+    number: int  # from 1
+    settings: dict[tuple[str, str], Any]  # by section and name
+    terminal: bool  # whether stderr ends at one, behind the parent
+    report_every: float | None  # seconds; None: nobody asks how it does
+
+
+class Release(Enum):
+    """With --until-end: a worker whose own partitions have reached their ends may end, too."""
+
+    ALL = auto()
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a worker does."""
+
+    idle: float  # seconds since its loop came round
+    ready: bool
+    partitions: int  # of the input
+    reached: frozenset[int]  # those that were worked off to their ends here
+    working: bool  # on others
+    metrics: list[Metric]
+
+
+class Watched(Protocol):
+    """The worker, as far as a report goes."""
+
+    partitions: int
+    reached: frozenset[int]
+    working: bool
+
+    @property
+    def ready(self) -> bool: ...
+
+    def idle_seconds(self) -> float: ...
+
+
+class Child:
+    """The parent's end. To be made on the main thread. Raises OSError where no process can be started."""
+
+    def __init__(self, task: Task, command: Sequence[str] = COMMAND) -> None:
+        self.pipe, theirs = Pipe()
+        # Ctrl-C at a terminal reaches all its processes. The worker waits for its parent's word: SIGINT stays blocked.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [*command, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=[theirs.fileno()],
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._words: list[str] = []
+        assert self._process.stderr is not None
+        self._relay = threading.Thread(target=self._pass_on, args=(self._process.stderr,), name="relay", daemon=True)
+        self._relay.start()
+        self.tell(task)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def tell(self, message: Task | Release) -> None:
+        with contextlib.suppress(OSError):  # it has ended already, as the pipe will say
+            self.pipe.send(message)
+
+    def hear(self) -> Report | None:
+        """Its next report; None where it is gone."""
+        try:
+            report: Report = self.pipe.recv()
+            return report
+        except (EOFError, OSError):
+            return None
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code, minus the signal's number where one ended it, and what it said of why; once it is gone."""
+        self.pipe.close()
+        try:
+            code = self._process.wait(LINGERS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._relay.join(LINGERS)
+        return code, " ".join(self._words)
+
+    def _pass_on(self, lines: IO[bytes]) -> None:
+        """Line by line, so that no two mix; but why it ended is the parent's to tell."""
+        out = structlog.PrintLogger(sys.stderr)
+        with lines:
+            for raw in lines:
+                line = raw.decode(errors="replace").rstrip("\n")
+                if line.startswith(TOLD):
+                    self._words.append(line.removeprefix(TOLD))
+                else:
+                    out.msg(line)
+
+
+class Parent:
+    """The worker's end. The process dies with its parent. Raises UsageError where no parent started it."""
+
+    def __init__(self, descriptor: int, registry: CollectorRegistry) -> None:
+        try:
+            os.fstat(descriptor)
+            self._pipe: Connection[Report, Any] = Connection(descriptor)
+            self.task: Task = self._pipe.recv()
+        except (EOFError, OSError):
+            raise UsageError("worker: has no parent; `statecast serve --workers N` starts it") from None
+        self._registry = registry
+        self._worker: Watched | None = None
+        self._released = threading.Event()
+        threading.Thread(target=self._attend, name="parent", daemon=True).start()
+
+    def show(self, worker: Watched) -> None:
+        """From now on there is something to report."""
+        self._worker = worker
+
+    def released(self) -> bool:
+        """Whether Release.ALL has come."""
+        return self._released.is_set()
+
+    def _attend(self) -> None:
+        try:
+            while True:
+                while not self._pipe.poll(self.task.report_every):
+                    self._report()
+                if self._pipe.recv() is Release.ALL:
+                    self._released.set()
+        finally:  # the parent is gone, and nobody would start this process again
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _report(self) -> None:
+        if (worker := self._worker) is not None:
+            found = list(self._registry.collect())
+            reached, working = worker.reached, worker.working
+            self._pipe.send(Report(worker.idle_seconds(), worker.ready, worker.partitions, reached, working, found))
