@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.model import Model
+from engine.model import Network
 from engine.step import Engine
 from stream.admission import Admission, Beginnings
 from stream.broker.port import Client, Identity
@@ -56,7 +56,7 @@ def worker_of(
     settings: Settings,
     client: Client,
     identity: Identity,
-    model: Model,
+    model: Network,
     layout: Layout,
     stopping: Callable[[], bool],
     make: Make = Worker,
@@ -116,7 +116,8 @@ def assemble(
     watching = questions or Questions()  # its questions may take long, and must not hold up a restore's
     questions = questions or Questions()
     checkpoint = Checkpoint(engine, state.checkpoint_interval, delivery.commit_interval)
-    keeper = Keeper(engine, checkpoint, Author(access.identity.slot, layout.input.topic_id, rules, machine=machine()))
+    author = Author(access.identity.slot, layout.input.topic_id, rules, machine=machine(model.provider))
+    keeper = Keeper(engine, checkpoint, author)
     source, changelog = link.offsets(kafka.input_topic), link.offsets(layout.changelog.name)
     snapshots = None
     if storage is not None:

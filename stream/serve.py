@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 import structlog
 
 import stream
-from engine.model import Model
-from stream import logs, metrics
+from stream import logs, metrics, provider
 from stream.assembly import Make, worker_of
 from stream.broker.clients import choose
 from stream.broker.port import Identity
@@ -63,7 +62,7 @@ def work(descriptor: int) -> None:
 
 def _run(settings: Settings, make: Make) -> None:
     client = choose(settings.kafka.client)
-    model = Model(settings.model.path)
+    model = provider.load(settings.model.path, settings.model.provider)
     identity = Identity(
         settings.kafka.bootstrap_servers, settings.application_id, settings.slot, settings.kafka.properties
     )
@@ -75,12 +74,12 @@ def _run(settings: Settings, make: Make) -> None:
             f"--workers {settings.delivery.workers}: --input-topic {settings.kafka.input_topic} has "
             f"{layout.partitions} partitions, and a worker without one has nothing to do; give at most so many"
         )
-    metrics.MODEL_INFO.labels(model.fingerprint[:8], settings.model.provider).set(1)
+    metrics.MODEL_INFO.labels(model.fingerprint[:8], model.provider).set(1)
     log.info(
         "serving",
         model=str(settings.model.path),
         fingerprint=model.fingerprint[:8],
-        provider=settings.model.provider,
+        provider=model.provider,
         client=client.name,
         delivery=settings.delivery.delivery,
         application_id=settings.application_id,

@@ -53,7 +53,9 @@ def option(default: Any, help: str, *, flag: str | None = None, shown: str | Non
 
 class ModelSection(Section):
     path: Path = option(Path("model.onnx"), "the model file that `statecast train` or `export` wrote", flag="model")
-    provider: Literal["cpu"] = option("cpu", "where the network runs")
+    provider: Literal["cpu", "cuda", "auto", "cpu-banked"] = option(
+        "cpu", "where the network runs; auto takes cuda where it can, and cpu-banked is cuda's way on the processor"
+    )
 
 
 class KafkaSection(Section):

@@ -176,11 +176,12 @@ class Keeper:
             log.warning("bits_may_differ_from_here_on", partition=partition, before=there, now=here)
 
 
-def machine() -> str:
-    """The processor's instruction set, as far as it decides which kernels run."""
+def machine(provider: str = "cpu") -> str:
+    """What decides which kernels run: the processor's instruction set, and CUDA where the network runs there."""
+    device = ["cuda"] if provider == "cuda" else []  # cpu-banked gives the bits of cpu
     try:
         flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):
-        return platform.machine()
+        return " ".join([*device, platform.machine()])
     known = {"avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_tile", "f16c"}
-    return " ".join([platform.machine(), *sorted(known.intersection(flags.split()))])
+    return " ".join([*device, platform.machine(), *sorted(known.intersection(flags.split()))])
