@@ -25,7 +25,7 @@ from stream.topics import CHANGELOG, changelog_name
 admin: Any = confluent_admin  # its types leave out half of what it has
 
 CHUNK = 20_000  # rows
-RULES = Rules(None, 4096, 1_048_576)  # serve's defaults
+RULES = Rules(None, 4096, 1_048_576, "json")  # serve's defaults
 
 
 def write(servers: str, model_path: Path, application: str, topic: str, streams: int, ends: dict[int, int]) -> float:

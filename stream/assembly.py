@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.model import Network
 from engine.step import Engine
+from stream import formats
 from stream.admission import Admission, Beginnings
 from stream.broker.port import Client, Identity
 from stream.ceiling import Ceiling
@@ -111,6 +112,7 @@ def assemble(
         None if state.state_ttl is None else round(state.state_ttl * 1000),
         settings.limits.max_key_bytes,
         settings.limits.max_value_bytes,
+        kafka.codec,
     )
     link, group = Link(access, clock, stopping), Group()
     watching = questions or Questions()  # its questions may take long, and must not hold up a restore's
@@ -166,6 +168,7 @@ def assemble(
             Topics(kafka.input_topic, kafka.output_topic, settings.dead_letter_topic, layout.dead_letter_limit),
             engine,
             lambda rules: Codec(
+                formats.find(rules.codec),
                 model.signature,
                 model.fingerprint,
                 max_key_bytes=rules.max_key_bytes,

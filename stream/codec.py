@@ -1,10 +1,10 @@
-"""bytes <-> columns: what an event looks like on the wire, and what a prediction does.
+"""bytes <-> columns: which records are events, in whatever format, and what a prediction says.
 
 Decoding refuses single records and never raises: a record that is not an event is told with its code and its place,
 and costs its neighbours nothing. Knows nothing of rows, partitions' phases or delivery.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from engine.columns import Columns, Outcome
 from export.signature import Signature
 from stream.broker.port import Records
+from stream.formats import UNREADABLE, Format, Outputs
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 LATEST_TIME = 253_402_300_800_000  # the year 10000, in milliseconds; a time beyond it is a mistake in its unit
@@ -65,11 +65,13 @@ class Rejection(Exception):
 
 
 class Codec:
-    """JSON in UTF-8, for one model."""
+    """Events and predictions of one model, in one format."""
 
-    def __init__(self, signature: Signature, fingerprint: str, *, max_key_bytes: int, max_value_bytes: int) -> None:
+    def __init__(
+        self, form: Format, signature: Signature, fingerprint: str, *, max_key_bytes: int, max_value_bytes: int
+    ) -> None:
+        self._format = form
         self._features = signature.features
-        self._targets = signature.targets
         self._median = signature.levels.index(0.5)
         self._max_key, self._max_value = max_key_bytes, max_value_bytes
         # Feature names need not be identifiers, so the fields are numbered and renamed.
@@ -77,8 +79,8 @@ class Codec:
         fields.append(("ts", int | str | None, None))
         names = {f"f{i}": name for i, name in enumerate(self._features)}
         event = msgspec.defstruct("Event", fields, rename=names, gc=False)
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(event).decode
-        self._tail = b',"model":%b}' % orjson.dumps(fingerprint[:8])
+        self._decode = form.decoder(event)
+        self._encode = form.encoder(signature.targets, fingerprint[:8])
 
     def decode(self, batches: Sequence[Records]) -> Decoded:
         """All records of the batches; those that are not events are told apart. Order is kept."""
@@ -117,7 +119,7 @@ class Codec:
         decode = self._decode
         try:
             events = [decode(value) for value in raw]  # type: ignore[arg-type]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         times = [event.ts for event in events]
         if set(map(type, times)) != {int}:
@@ -125,8 +127,10 @@ class Codec:
         numbers: Any
         if len(self._features) == 1:
             numbers = [event.f0 for event in events]
+            missing = numbers.count(None)
         else:
             numbers = [msgspec.structs.astuple(event)[:-1] for event in events]
+            missing = sum(several.count(None) for several in numbers)
         try:
             time = np.array(times, np.int64)
             with np.errstate(over="raise"):
@@ -134,6 +138,8 @@ class Codec:
         except (OverflowError, FloatingPointError):  # a time beyond int64, a value beyond float32
             return None
         if time.min() < 0 or time.max() >= LATEST_TIME:
+            return None
+        if np.count_nonzero(np.isfinite(x)) + missing < x.size:  # NaN or infinity, which JSON has not
             return None
         return _Part(keys, batch.offsets, batch.timestamps, x, time, [])  # type: ignore[arg-type]
 
@@ -177,8 +183,8 @@ class Codec:
             event = self._decode(value)
         except msgspec.ValidationError as error:
             raise Rejection("wrong_field", f"the value does not fit the model: {self._named(error)}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Rejection("not_json", f"the value is not a JSON object in UTF-8: {error}") from None
+        except UNREADABLE as error:
+            raise Rejection(self._format.code, f"the value is not {self._format.document}: {error}") from None
         *numbers, ts = msgspec.structs.astuple(event)
         for name, number in zip(self._features, numbers, strict=True):
             with np.errstate(over="ignore"):
@@ -197,30 +203,16 @@ class Codec:
         if not outcome.stepped[start:stop].all():
             stepped = stepped[outcome.stepped[start:stop]]
         quantiles = outcome.quantiles[stepped]
-        numbers = (
-            (b'{"offset":', _texts(columns.offset[stepped])),
-            (b',"ts":', _texts(columns.time[stepped])),
-            (b',"step":', _texts(outcome.step[stepped])),
-            (b',"prediction":', self._by_target(quantiles[:, :, self._median])),
-            (b',"lower":', self._by_target(quantiles[:, :, 0])),
-            (b',"upper":', self._by_target(quantiles[:, :, -1])),
-            (b',"surprise":', self._by_target(outcome.surprise[stepped])),
+        outputs = Outputs(
+            columns.offset[stepped],
+            columns.time[stepped],
+            outcome.step[stepped],
+            prediction=quantiles[:, :, self._median],
+            lower=quantiles[:, :, 0],
+            upper=quantiles[:, :, -1],
+            surprise=outcome.surprise[stepped],
         )
-        form = b"".join(name + b"%b" for name, _ in numbers) + self._tail
-        return stepped, [form % row for row in zip(*(texts for _, texts in numbers), strict=True)]
-
-    def _by_target(self, values: NDArray[np.float32]) -> list[bytes]:
-        """[events, targets] -> JSON texts: a number, or with several targets an object by name."""
-        if len(self._targets) == 1:
-            return _texts(values[:, 0])
-        form = b"{" + b",".join(orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in self._targets) + b"}"
-        return [form % row for row in zip(*(_texts(column) for column in values.T), strict=True)]
-
-
-def _texts(column: NDArray[Any]) -> list[bytes]:
-    """Each number as JSON: float32 as the shortest decimal that reads back as the same float32, NaN as null."""
-    text = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-    return text.split(b",") if text else []
+        return stepped, self._encode(outputs)
 
 
 def _milliseconds(ts: int | str) -> int:

@@ -16,6 +16,7 @@ from engine.model import Model
 from engine.replay import replay
 from stream.codec import Codec
 from stream.errors import UsageError
+from stream.formats import Json
 
 
 def milliseconds(state_ttl: float, time: str | None) -> int:
@@ -64,7 +65,7 @@ def write_predictions(
         x=x,
         mask=there.astype(np.float32),
     )
-    codec = Codec(model.signature, model.fingerprint, max_key_bytes=2**31, max_value_bytes=2**31)
+    codec = Codec(Json(), model.signature, model.fingerprint, max_key_bytes=2**31, max_value_bytes=2**31)
     try:
         with output.open("wb") as sink:
             for part, outcome in replay(model, columns, batch=batch, streams=len(keys), ttl=ttl):

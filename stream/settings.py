@@ -72,6 +72,9 @@ class KafkaSection(Section):
     client: Literal["auto", "kafka-python", "confluent"] = option(
         "auto", "client library; auto takes confluent where it is installed"
     )
+    codec: str = option(
+        "json", "how events and predictions are written: json, msgpack, or MODULE:ATTRIBUTE, an object of yours"
+    )
     session_timeout: float = option(
         10.0, "seconds without a sign of life until others take over; under KIP-848 the brokers set it", ge=1, le=3600
     )
@@ -91,6 +94,17 @@ class KafkaSection(Section):
             match = SERVER.fullmatch(entry.strip())
             if match is None or not 1 <= int(match["port"] or 9092) <= 65535:
                 raise ValueError("must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535")
+        return value
+
+    @field_validator("codec")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        from stream.formats import find
+
+        try:
+            find(value)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix(f"--codec {value}: ")) from None
         return value
 
     @field_validator("instance_id")

@@ -25,6 +25,7 @@ from stream.broker.admin import TopicInfo
 from stream.broker.port import Identity, Records
 from stream.codec import Codec
 from stream.errors import SinkFailed, SlotTaken, Unavailable
+from stream.formats import Json
 from stream.link import Access
 from stream.settings import Settings
 from stream.topics import Layout
@@ -307,7 +308,7 @@ def expected(cluster: Cluster, partition: int, ttl: int | None = None) -> list[t
 
 def alone(cluster: Cluster, partition: int, ttl: int | None) -> tuple[list[tuple[int, bytes]], list[int]]:
     """What `told` and `letters` must give, by the engine alone, one event at a time."""
-    codec = Codec(model().signature, model().fingerprint, max_key_bytes=4096, max_value_bytes=1000)
+    codec = Codec(Json(), model().signature, model().fingerprint, max_key_bytes=4096, max_value_bytes=1000)
     engine = Engine(model(), 64)
     found, refused = [], []
     for offset, entry in enumerate(cluster.logs["in", partition]):

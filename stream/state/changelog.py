@@ -28,6 +28,7 @@ class Rules(msgspec.Struct, frozen=True):
     state_ttl: int | None  # milliseconds
     max_key_bytes: int
     max_value_bytes: int
+    codec: str
 
 
 class Marker(msgspec.Struct, frozen=True):

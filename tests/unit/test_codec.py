@@ -12,13 +12,14 @@ from export.config import Config
 from export.sample import sign
 from stream.broker.port import Records
 from stream.codec import Codec
+from stream.formats import Json
 
 T = 1_700_000_000_000
 
 
 def codec(features: tuple[str, ...] = ("value",), targets: tuple[str, ...] = ("value",)) -> Codec:
     signature = sign(Config(features=features, targets=targets, hidden=4))
-    return Codec(signature, "1f0c9a2e" + "0" * 56, max_key_bytes=64, max_value_bytes=1000)
+    return Codec(Json(), signature, "1f0c9a2e" + "0" * 56, max_key_bytes=64, max_value_bytes=1000)
 
 
 def records(*values: bytes | None, keys: list[bytes | None] | None = None) -> Records:

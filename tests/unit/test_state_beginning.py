@@ -18,7 +18,7 @@ MARKER = Marker(
     lineage="a",
     input_topic_id="topic-1",
     writer="app-one",
-    rules=Rules(None, 4096, 1 << 20),
+    rules=Rules(None, 4096, 1 << 20, "json"),
     onnxruntime="1",
     machine="x86_64",
 )

@@ -17,7 +17,7 @@ from stream.state.changelog import MARKER, ROW, Foreign, Marker, Rules, marker_v
 
 WIDTH = 3
 LONG = st.integers(0, 2**63 - 1)
-A_MARKER = Marker(7, 8, 9, 0, "lineage", "topic", "app-one", Rules(None, 1, 2), "1.31", "x86_64")
+A_MARKER = Marker(7, 8, 9, 0, "lineage", "topic", "app-one", Rules(None, 1, 2, "json"), "1.31", "x86_64")
 
 
 def rows_of(*steps: int, width: int = WIDTH) -> Rows:
@@ -89,7 +89,7 @@ def test_a_cold_stream_is_its_head_alone() -> None:
 
 
 def test_a_marker_comes_back() -> None:
-    for marker in (A_MARKER, msgspec.structs.replace(A_MARKER, input_topic_id=None, rules=Rules(5, 1, 2))):
+    for marker in (A_MARKER, msgspec.structs.replace(A_MARKER, input_topic_id=None, rules=Rules(5, 1, 2, "json"))):
         assert read([MARKER], [marker_value(marker)], WIDTH).marker == marker
 
 

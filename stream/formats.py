@@ -1,0 +1,221 @@
+"""How one event and one prediction are written: JSON, MessagePack, or as a module of the user's says.
+
+A format knows bytes and columns of numbers; what a record must be, and what is told of one that is not, is codec's.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from stream.errors import EnvironmentFault, UsageError
+
+Integers = NDArray[np.int64]
+Singles = NDArray[np.float32]
+Decode = Callable[[bytes], Any]
+
+
+@dataclass(slots=True)
+class Outputs:
+    """What the messages of some predictions say, columns of equal length."""
+
+    offset: Integers
+    time: Integers
+    step: Integers
+    prediction: Singles  # [events, targets], as the next two
+    lower: Singles
+    upper: Singles
+    surprise: Singles  # NaN: null
+
+
+Encode = Callable[[Outputs], list[bytes]]
+
+
+class Format(Protocol):
+    """One way to write messages."""
+
+    code: str  # of the dead letter of a value that is none of its documents
+    document: str  # what a value should have been
+
+    def decoder(self, event: type) -> Decode:
+        """Turns a value into an `event`, a msgspec.Struct; raises one of UNREADABLE where it cannot."""
+
+    def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
+        """Turns predictions into values. With several targets their numbers are told by name."""
+
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a decoder raises of a bad value
+
+
+def find(name: str) -> Format:
+    """The format of a name: json, msgpack or MODULE:ATTRIBUTE. Raises UsageError."""
+    if name in FORMATS:
+        return FORMATS[name]
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise UsageError(f"--codec {name}: must be {', '.join(FORMATS)} or MODULE:ATTRIBUTE")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"--codec {name}: cannot be imported ({reason}); is it on PYTHONPATH?") from None
+    for method in ("decode", "encode"):
+        if not callable(getattr(found, method, None)):
+            raise UsageError(
+                f"--codec {name}: has no {method}(); it needs decode(bytes) -> dict, encode(dict) -> bytes"
+            )
+    return Custom(name, found)
+
+
+class Json:
+    """One object in UTF-8. Floats leave as the shortest decimal that reads back as the same float32."""
+
+    code = "not_json"
+    document = "a JSON object in UTF-8"
+
+    def decoder(self, event: type) -> Decode:
+        return msgspec.json.Decoder(event).decode
+
+    def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
+        names = ("offset", "ts", "step", "prediction", "lower", "upper", "surprise")
+        head = b"".join(b'%b"%s":%%b' % (b"," if i else b"{", name.encode()) for i, name in enumerate(names))
+        form = head + b',"model":%b}' % orjson.dumps(fingerprint)
+
+        def encode(outputs: Outputs) -> list[bytes]:
+            columns = [_texts(outputs.offset), _texts(outputs.time), _texts(outputs.step)]
+            for values in (outputs.prediction, outputs.lower, outputs.upper, outputs.surprise):
+                columns.append(_texts(values[:, 0]) if len(targets) == 1 else by_target(values))
+            return [form % row for row in zip(*columns, strict=True)]
+
+        by_name = b"{" + b",".join(orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in targets) + b"}"
+
+        def by_target(values: Singles) -> list[bytes]:
+            return [by_name % row for row in zip(*map(_texts, values.T), strict=True)]
+
+        return encode
+
+
+def _texts(column: NDArray[Any]) -> list[bytes]:
+    """Each number as JSON, NaN as null."""
+    text = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    return text.split(b",") if text else []
+
+
+class MsgPack:
+    """One map. Floats leave as float32, integers as 64 bits: messages of one shape have one length, so that numpy
+    writes all of them at once."""
+
+    code = "not_msgpack"
+    document = "a MessagePack map"
+
+    def decoder(self, event: type) -> Decode:
+        return msgspec.msgpack.Decoder(event).decode
+
+    def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
+        @cache
+        def blank(null: tuple[bool, ...]) -> tuple[bytes, np.dtype[np.void]]:
+            return _blank(targets, null, fingerprint)
+
+        def encode(outputs: Outputs) -> list[bytes]:
+            null = np.isnan(outputs.surprise)
+            if (null == null[:1]).all():
+                return same(outputs, tuple(null[0].tolist()) if len(null) else ())
+            values = [b""] * len(null)
+            kinds, kind = np.unique(null, axis=0, return_inverse=True)
+            for i, pattern in enumerate(kinds):
+                index = np.flatnonzero(kind.reshape(-1) == i)
+                some = Outputs(*(getattr(outputs, name)[index] for name in Outputs.__slots__))
+                for at, value in zip(index.tolist(), same(some, tuple(pattern.tolist())), strict=True):
+                    values[at] = value
+            return values
+
+        def same(outputs: Outputs, null: tuple[bool, ...]) -> list[bytes]:
+            if not len(outputs.offset):
+                return []
+            message, shape = blank(null)
+            data = bytearray(message * len(outputs.offset))
+            records = np.frombuffer(data, shape)
+            records["offset"], records["ts"], records["step"] = outputs.offset, outputs.time, outputs.step
+            for name in ("prediction", "lower", "upper", "surprise"):
+                numbers = getattr(outputs, name)
+                for i in range(len(targets)):
+                    if not (name == "surprise" and null[i]):
+                        records[f"{name} {i}"] = numbers[:, i]
+            written, size = bytes(data), len(message)
+            return [written[at : at + size] for at in range(0, len(written), size)]
+
+        return encode
+
+
+def _blank(targets: Sequence[str], null: Sequence[bool], fingerprint: str) -> tuple[bytes, np.dtype[np.void]]:
+    """A message, and where its numbers are to be written; `null` tells which surprises are null."""
+    text, several = msgspec.msgpack.encode, len(targets) > 1
+    pieces: list[bytes | tuple[str, str]] = [b"\x88"]  # a map of eight
+    for name in ("offset", "ts", "step"):
+        pieces += [text(name) + b"\xd3", (name, ">i8")]
+    for name in ("prediction", "lower", "upper", "surprise"):
+        pieces.append(text(name) + (b"\xde" + len(targets).to_bytes(2, "big") if several else b""))
+        for i, target in enumerate(targets):
+            pieces.append(text(target) if several else b"")
+            pieces += [b"\xc0"] if name == "surprise" and null[i] else [b"\xca", (f"{name} {i}", ">f4")]
+    pieces.append(text("model") + text(fingerprint))
+    data, fields = b"", []
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            data += piece
+        else:
+            fields.append((*piece, len(data)))
+            data += bytes(np.dtype(piece[1]).itemsize)
+    names, kinds, offsets = zip(*fields, strict=True)
+    return data, np.dtype({"names": names, "formats": kinds, "offsets": offsets, "itemsize": len(data)})
+
+
+class Custom:
+    """An object of the user's with decode(bytes) -> dict and encode(dict) -> bytes, called once per message.
+
+    The dicts are the JSON objects that the other formats write. What decode raises makes the event a dead letter.
+    """
+
+    code = "not_decodable"
+
+    def __init__(self, name: str, codec: Any) -> None:
+        self._name, self._codec = name, codec
+        self.document = f"what {name} decodes"
+
+    def decoder(self, event: type) -> Decode:
+        def decode(value: bytes) -> Any:
+            try:
+                told = self._codec.decode(value)
+            except Exception as error:
+                raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from None
+            return msgspec.convert(told, event)
+
+        return decode
+
+    def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
+        plain = Json().encoder(targets, fingerprint)
+
+        def encode(outputs: Outputs) -> list[bytes]:
+            values = []
+            for text in plain(outputs):
+                try:
+                    value = self._codec.encode(orjson.loads(text))
+                except Exception as error:
+                    raise EnvironmentFault(f"--codec {self._name}: encode failed for {text!r}: {error!r}") from None
+                if not isinstance(value, bytes):
+                    raise EnvironmentFault(f"--codec {self._name}: encode returned {type(value).__name__}, not bytes")
+                values.append(value)
+            return values
+
+        return encode
+
+
+FORMATS: dict[str, Format] = {"json": Json(), "msgpack": MsgPack()}
