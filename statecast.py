@@ -124,6 +124,7 @@ def _serve_flags() -> list[Flag]:
 
 def serve(config: Path | None = None, **given: Any) -> None:
     """Consume a topic, keep every stream's state, publish a prediction for each event."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start a thread per processor, and use none
     from stream.settings import load
 
     settings = load({tuple(name.split("__")): value for name, value in given.items()}, config)  # type: ignore[misc]
