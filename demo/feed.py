@@ -15,6 +15,7 @@ from loadtest.errors import LoadTestError
 from loadtest.events import Batch, json_values
 from loadtest.kafka import Cluster
 from loadtest.offer import offer
+from loadtest.pace import schedule
 from loadtest.partitioner import partition_of
 
 LINGER = {False: 0.010, True: 0.005}  # seconds, by whether there is a rate: then it is part of every latency
@@ -50,7 +51,8 @@ class Feed:
 
         writer = self._cluster.writer(linger=LINGER[self._rate > 0])
         try:
-            self.late = offer(self._batches, writer, self._topic, rate=self._rate, progress=progress).late
+            due = schedule(self._rate) if self._rate else None
+            self.late = offer(self._batches, writer, self._topic, schedule=due, progress=progress).late
         except _Called:
             return
         except LoadTestError as fault:

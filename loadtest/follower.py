@@ -1,7 +1,7 @@
 """The follower as a process of its own, so that reading takes no time from sending, nor sending from reading.
 
 Parent and child talk over a pipe. To the child: the Goal, once all is sent. To the parent: `ready`, then counts, then
-a `Followed`, or the text of a fault. Either side ends when the other one is gone.
+a `Followed`, or the text of a fault; and so on with the next goal. Either side ends when the other one is gone.
 """
 
 import multiprocessing
@@ -100,7 +100,10 @@ class Follower:
             self._hear()
 
     def finish(self, goal: Goal, check: Callable[[], None] = lambda: None) -> Followed:
-        """Tell the goal, and wait for the end. check: is called now and then, and may raise."""
+        """Tell the goal, and wait for the end; then all but the series begins anew, for another goal.
+
+        check: is called now and then, and may raise.
+        """
         self._pipe.send(goal)
         while True:
             while not self._pipe.poll(CHECK):
@@ -136,7 +139,7 @@ def _child(
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends the child
     try:
-        pipe.send(_follow(pipe, servers, client, topic, start, timeout, interval))
+        _follow(pipe, servers, client, topic, start, timeout, interval)
     except LoadTestError as error:
         pipe.send(str(error))
     except (EOFError, OSError):
@@ -151,7 +154,7 @@ def _follow(
     start: dict[int, int],
     timeout: float,
     interval: float,
-) -> Followed:
+) -> None:
     cluster = connect(servers, client)
     goal: list[Goal] = []
 
@@ -174,17 +177,20 @@ def _follow(
     reader.assign(positions)
     arrivals.begin(time.time_ns() // 1000)
     pipe.send(READY)
-    complete = follow(reader, arrivals, asked, WallClock(), timeout=timeout, progress=pipe.send)
-    reader.close()
-    return Followed(
-        complete,
-        arrivals.count,
-        arrivals.first_count,
-        arrivals.first_us,
-        arrivals.last_us,
-        arrivals.histogram.encode(),
-        arrivals.sealed(),
-    )
+    while True:
+        complete = follow(reader, arrivals, asked, WallClock(), timeout=timeout, progress=pipe.send)
+        followed = Followed(
+            complete,
+            arrivals.count,
+            arrivals.first_count,
+            arrivals.first_us,
+            arrivals.last_us,
+            arrivals.histogram.encode(),
+            arrivals.sealed(),
+        )
+        pipe.send(followed)
+        goal.clear()
+        arrivals.again()
 
 
 def _appear(cluster: Cluster, topic: str, pipe: Connection, goal: Callable[[], Goal | None], timeout: float) -> int:

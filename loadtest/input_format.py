@@ -32,7 +32,7 @@ class Input:
     x: Floats  # [events, features]; 0 where missing
     mask: Floats  # [events, features]
     reset: Bools  # [events]
-    dead: list[int]  # positions in the records of what must become a dead letter
+    dead: dict[int, str]  # what must become a dead letter: its position in the records, ascending -> its code
 
     def columns(self, partition: int) -> Columns:
         """For the engine."""
@@ -63,10 +63,10 @@ class InputFormat:
         times: list[int] = []
         rows: list[tuple[float | None, ...]] = []
         resets: list[bool] = []
-        dead: list[int] = []
+        dead: dict[int, str] = {}
         for i, (key, value) in enumerate(zip(records.keys, records.values, strict=True)):
             if key is None or len(key) > self._max_key:
-                dead.append(i)
+                dead[i] = "no_key" if key is None else "key_too_long"
                 continue
             if value is None:
                 index.append(i)
@@ -75,8 +75,8 @@ class InputFormat:
                 resets.append(True)
                 continue
             event = self._event(value)
-            if event is None:
-                dead.append(i)
+            if isinstance(event, str):
+                dead[i] = event
                 continue
             index.append(i)
             times.append(records.timestamps[i] if event[0] is None else event[0])
@@ -88,7 +88,7 @@ class InputFormat:
             narrow = np.where(mask, x, 0).astype(np.float32)
         infinite = ~np.isfinite(narrow).all(axis=1)
         if infinite.any():
-            dead = sorted([*dead, *(index[i] for i in np.flatnonzero(infinite))])
+            dead = dict(sorted((dead | {index[i]: "not_finite" for i in np.flatnonzero(infinite)}).items()))
         keep = np.flatnonzero(~infinite)
         where = np.array(index, np.int64)[keep]
         return Input(
@@ -102,20 +102,29 @@ class InputFormat:
             dead=dead,
         )
 
-    def _event(self, value: bytes) -> tuple[int | None, tuple[float | None, ...]] | None:
-        """(ts or None, one number or None per feature); None where the value is not an event."""
+    def _event(self, value: bytes) -> tuple[int | None, tuple[float | None, ...]] | str:
+        """(ts or None, one number or None per feature); where the value is not an event, the code of its dead letter.
+
+        Numbers beyond float32 are told later, for all records at once, but where the time is bad, too.
+        """
         if len(value) > self._max_value:
-            return None
+            return "value_too_long"
         try:
             event = self._decode(value)
+        except msgspec.ValidationError:
+            return "wrong_field"
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
+            return "not_json"
         *row, time = msgspec.structs.astuple(event)
         if time is None:
             return None, tuple(row)
         if isinstance(time, str):
             time = milliseconds(time)
-        return (time, tuple(row)) if time is not None and time in TIMES else None
+        if time is not None and time in TIMES:
+            return time, tuple(row)
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(np.array(row, np.float64).astype(np.float32)) | np.isnan(np.array(row, np.float64))
+        return "bad_time" if finite.all() else "not_finite"
 
 
 def milliseconds(text: str) -> int | None:

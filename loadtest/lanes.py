@@ -123,11 +123,12 @@ def letter_lane(
 
     def differs(expected: Dead, i: Ints, seen: Letters, j: Ints) -> Bools:
         same: Bools = (expected.timestamp[i] == seen.timestamp[j]) & (expected.keys[i] == seen.keys[j])
+        same &= expected.codes[i] == seen.codes[j]
         return ~same
 
     def tell(kind: str, expected: Dead | None, i: int, seen: Letters | None, j: int) -> None:
         offset, key = _place(expected, i, seen, j)
-        wanted = "" if expected is None else "a dead letter"
+        wanted = "" if expected is None else f"a dead letter with the code {expected.codes[i]!r}"
         got = "" if seen is None else f"a dead letter with the code {seen.codes[j]!r}"
         _keep(result, examples, Example(f"dead letter {kind}", span.partition, offset, key, wanted, got))
 

@@ -80,6 +80,11 @@ class Arrivals:
         """Reading begins: from here on, what is missing is counted as lag."""
         self._cell_of(now_us)
 
+    def again(self) -> None:
+        """Count anew. What has arrived stays known, and the series goes on."""
+        self.count = self.first_count = self.first_us = self.last_us = 0
+        self.histogram.reset()
+
     def take(self, records: Records, now_us: int) -> None:
         """Outputs that were read at now_us, microseconds since the epoch."""
         if not len(records):

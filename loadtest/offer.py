@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.columns import Ints
 from loadtest.events import Batch
+from loadtest.pace import Schedule
 from loadtest.port import Writer
 
 MAX_CHUNK = 8192
@@ -51,12 +52,7 @@ class Offered:
     seconds: float = 0.0
     started: int = 0  # ms since the epoch: the first intended time
     late: float = 0.0  # ms: the most that an event was sent after its time. It is part of the latencies
-
-
-def ticks(first: int, events: int, rate: float) -> Ints:
-    """When events first, first + 1, ... are due, in milliseconds after the start."""
-    due: Ints = np.floor(np.arange(first, first + events) * (1000.0 / rate)).astype(np.int64)
-    return due
+    silent: int = 0  # of the events: those that must have no output
 
 
 def chunk_size(rate: float) -> int:
@@ -69,38 +65,53 @@ def offer(
     writer: Writer,
     topic: str,
     *,
-    rate: float = 0.0,
+    schedule: Schedule | None = None,
     events: int | None = None,
     seconds: float | None = None,
+    first: int = 0,
+    start: int | None = None,
     clock: Clock | None = None,
     progress: Progress | None = None,
     flush_timeout: float = 60.0,
 ) -> Offered:
-    """Send batches, at `rate` events a second or as fast as they go (0), until they or events or seconds are over."""
+    """Send batches, on schedule or as fast as they go, until they or events or seconds are over.
+
+    events: how many numbers count, from `first` on, of whomever they are. start: ms since the epoch, now by default.
+    """
     clock = clock or WallClock()
-    start = int(clock.now()) + 1
-    end = None if seconds is None else start + seconds * 1000
-    offered = Offered(started=start)
-    if rate and seconds is not None:
-        scheduled = int(np.ceil(rate * seconds))
-        events = scheduled if events is None else min(events, scheduled)
+    offered = Offered(started=int(clock.now()) + 1 if start is None else start)
+    until = np.inf if seconds is None else seconds * 1000
+    begun = 0
     for batch in batches:
-        if events is not None and offered.events + len(batch) > events:
-            batch = _cut(batch, 0, events - offered.events)
-        if not len(batch) or (not rate and end is not None and clock.now() >= end):
-            break
-        if rate:
-            due = start + ticks(offered.events, len(batch), rate)
-            offered.late = max(offered.late, _paced(batch, due, writer, topic, clock))
+        index = begun + np.arange(len(batch)) if batch.index is None else batch.index - first
+        begun = begun + len(batch) if batch.stop is None else batch.stop - first
+        if events is not None:
+            batch, index = _before(batch, index, events)
+        if schedule is not None:
+            due = schedule(index)
+            batch, due = _before(batch, due, until)
+            offered.late = max(offered.late, _paced(batch, offered.started + due, writer, topic, clock))
+        elif clock.now() - offered.started < until:
+            writer.send(topic, batch.partitions, batch.keys, batch.values, [int(clock.now())] * len(batch))
         else:
-            now = int(clock.now())
-            writer.send(topic, batch.partitions, batch.keys, batch.values, [now] * len(batch))
+            break
         offered.events += len(batch)
+        offered.silent += 0 if batch.silent is None else int(batch.silent.sum())
         if progress is not None:
             progress(offered.events)
+        if events is not None and begun >= events:
+            break
+        if schedule is not None and schedule(np.array([begun]))[0] >= until:
+            break
     writer.flush(flush_timeout)
-    offered.seconds = (clock.now() - start) / 1000
+    offered.seconds = (clock.now() - offered.started) / 1000
     return offered
+
+
+def _before(batch: Batch, column: Ints, limit: float) -> tuple[Batch, Ints]:
+    """Both up to where the column of the batch, which ascends, reaches the limit."""
+    stop = int(np.searchsorted(column, limit, side="left"))
+    return batch.cut(0, stop), column[:stop]
 
 
 def _paced(batch: Batch, due: Ints, writer: Writer, topic: str, clock: Clock) -> float:
@@ -111,15 +122,9 @@ def _paced(batch: Batch, due: Ints, writer: Writer, topic: str, clock: Clock) ->
         until = int(np.searchsorted(due, now, side="right"))
         if until > at:
             late = max(late, now - float(due[at]))
-            part = _cut(batch, at, until)
+            part = batch.cut(at, until)
             writer.send(topic, part.partitions, part.keys, part.values, due[at:until].tolist())
             at = until
         else:
             clock.wait(float(due[at]))
     return late
-
-
-def _cut(batch: Batch, start: int, stop: int) -> Batch:
-    if start == 0 and stop >= len(batch):
-        return batch
-    return Batch(batch.partitions[start:stop], batch.keys[start:stop], batch.values[start:stop])

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loadtest.draws import Draw
 from loadtest.findings import Delivery
 from loadtest.input_format import MAX_KEY_BYTES, MAX_VALUE_BYTES
+from loadtest.pace import Pace
 from loadtest.port import ClientName
-from loadtest.synthetic import Draw
 
-EVENTS = 100_000  # offered where neither --events, --seconds nor --csv bounds the load
+EVENTS = 100_000  # offered where neither --events, --seconds nor --file bounds the load
 
 
 def option(default: Any, help: str, shown: str | None = None) -> Any:
@@ -35,21 +36,42 @@ class LoadOptions:
 
     model: Path | None = option(None, "the service's model file: names the features, and --verify steps it", "none")
     streams: int = option(1000, "how many streams are made")
-    keys: Draw = option("uniform", "which stream is next: uniform, or zipf (few streams have most of the events)")
-    zipf_exponent: float = option(1.1, "of Zipf's law: the k-th stream's share is proportional to k^-exponent")
+    keys: Draw = option(
+        "uniform",
+        "whose the next event is: uniform, zipf (few streams have most events), hot (one stream has a share of all), "
+        "growing (new streams all the time)",
+    )
+    zipf_exponent: float = option(1.1, "of --keys zipf: the k-th stream's share is proportional to k^-exponent")
+    hot_share: float = option(0.5, "of --keys hot: the first stream's share of all events")
+    new_streams: float = option(
+        0.01, "of --keys growing: share of the events that begin a stream; --streams is how many there are at first"
+    )
     noise: float = option(0.1, "standard deviation of the noise, over the amplitude of the waves")
     missing: float = option(0.0, "share of the values that are null, 0 to 1")
-    seed: int = option(0, "the same seed gives the same events")
-    csv: Path | None = option(None, "offer the rows of this file instead, sorted by --time", "none")
-    key: str | None = option(None, "CSV column that names the stream; without it all rows are one stream", "none")
+    bad: float = option(0.0, "share of the events that are bad input of every kind, for the dead-letter topic")
+    resets: float = option(0.0, "share of the events that have no value, and so reset their stream")
+    seed: int = option(0, "the same seed gives the same events, whatever --rate and --processes")
+    file: Path | None = option(None, "offer the rows of this CSV or Parquet file instead, sorted by --time", "none")
+    key: str | None = option(None, "its column that names the stream; without it all rows are one stream", "none")
     value: tuple[str, ...] = option(
-        (), "CSV column with the value; once per feature of the model, in its order", "none"
+        (), "its column with the value; once per feature of the model, in its order", "none"
     )
-    time: str | None = option(None, "CSV column with the time: epoch milliseconds or ISO 8601", "none")
+    time: str | None = option(None, "its column with the time: epoch milliseconds or ISO 8601", "none")
+    speed: float | None = option(
+        None, "offer the rows of --file when they are due, its own time running so many times as fast", "by --rate"
+    )
 
     events: int | None = option(None, "how many events are offered", f"{EVENTS:,} where nothing else bounds them")
     seconds: float | None = option(None, "how long events are offered", "no bound")
-    rate: float = option(0.0, "events a second, on a fixed schedule; 0: as fast as they go")
+    rate: float = option(0.0, "events a second on average, on a fixed schedule; 0: as fast as they go")
+    pace: Pace = option(
+        "steady", "how the rate goes: steady, bursty (half of all in bursts), day (least at midnight, most at noon)"
+    )
+    period: float | None = option(None, "seconds from burst to burst, or the length of a day", "10, of a day 60")
+    peak: float | None = option(None, "times the rate in a burst, or at noon", "5, of a day 1.8")
+    processes: int = option(1, "that send; each has partitions of its own, so that streams stay in order")
+    ramp: bool = option(False, "find the highest rate with --p99-below; begins at --rate, each step takes --seconds")
+    p99_below: float | None = option(None, "seconds: what the p99 of a rate must stay under, of --ramp", "none")
     preload: bool = option(False, "only offer: fill the topic, follow nothing")
     drain: bool = option(False, "only follow: measure how fast the service works off what is there; start this first")
     timeout: float = option(60.0, "seconds without any new output after which the rest is given up")
@@ -78,5 +100,5 @@ class LoadOptions:
     @property
     def most_events(self) -> int | None:
         """The bound on the events that are offered; None: what else bounds them."""
-        unbounded = self.events is None and self.seconds is None and self.csv is None
+        unbounded = self.events is None and self.seconds is None and self.file is None
         return EVENTS if unbounded else self.events

@@ -23,6 +23,15 @@ def partition_of(keys: Sequence[bytes], partitions: int) -> Ints:
         where = np.flatnonzero(lengths == length)
         text = b"".join(keys[i] for i in where.tolist()) if len(where) < len(keys) else b"".join(keys)
         hashes[where] = _murmur2(np.frombuffer(text, np.uint8).reshape(len(where), length))
+    return _placed(hashes, partitions)
+
+
+def place(names: NDArray[np.uint8], partitions: int) -> Ints:
+    """The partition of each key, where all are equally long; names [keys, bytes]."""
+    return _placed(_murmur2(names), partitions)
+
+
+def _placed(hashes: Words, partitions: int) -> Ints:
     placed: Ints = (hashes & np.uint32(0x7FFFFFFF)).astype(np.int64) % partitions
     return placed
 

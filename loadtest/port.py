@@ -55,8 +55,8 @@ class Writer(Protocol):
         self,
         topic: str,
         partitions: Sequence[int],
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
         timestamps: Sequence[int],
     ) -> None:
         """Queue records, in order; columns of equal length. Blocks while the queue is full."""

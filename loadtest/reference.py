@@ -37,6 +37,7 @@ class Dead:
     offset: Ints  # [records] ascending
     timestamp: Ints  # of the dead letter
     keys: Objects
+    codes: Objects  # str
 
 
 @dataclass(slots=True)
@@ -95,7 +96,8 @@ class Reference:
         figures = np.concatenate([quantiles, outcome.surprise[done][:, :, None]], axis=2).transpose(0, 2, 1)
         # A refused event went through the strict reading but not through the network: a dead letter all the same.
         where = {int(offset): i for i, offset in enumerate(records.offsets)} if outcome.refused else {}
-        dead = sorted([*events.dead, *(where[int(events.offset[i])] for i in outcome.refused)])
+        refused = {where[int(events.offset[i])]: "not_steppable" for i in outcome.refused}
+        dead = dict(sorted((events.dead | refused).items()))
         return Chunk(
             last=records.offsets[-1],
             predicted=Predicted(
@@ -110,6 +112,7 @@ class Reference:
                 offset=np.array([records.offsets[i] for i in dead], np.int64),
                 timestamp=_published(np.array([records.timestamps[i] for i in dead], np.int64)),
                 keys=objects([records.keys[i] for i in dead]),
+                codes=objects(list(dead.values())),
             ),
         )
 

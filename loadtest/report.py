@@ -104,6 +104,8 @@ def _not_writable(option: str, path: Path, error: OSError) -> UsageError:
 def _lines(summary: Summary) -> list[tuple[str, str]]:
     lines = []
     offered, followed = summary.offered, summary.followed
+    if summary.ramp is not None:
+        lines.append(("ramp", summary.ramp.verdict))
     if offered is not None:
         asked = f"{summary.rate:,.0f}/s asked" if summary.rate else "as fast as possible"
         lines.append(("offered", f"{offered.events:,} events, {_number(summary.offered_per_second)}/s ({asked})"))

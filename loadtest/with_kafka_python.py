@@ -118,8 +118,8 @@ class _Writer:
         self,
         topic: str,
         partitions: Sequence[int],
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
         timestamps: Sequence[int],
     ) -> None:
         for partition, key, value, timestamp in zip(partitions, keys, values, timestamps, strict=True):

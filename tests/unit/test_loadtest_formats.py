@@ -22,7 +22,7 @@ from loadtest.offer import Offered
 from loadtest.options import LoadOptions
 from loadtest.output_format import OutputFormat
 from loadtest.port import Records
-from loadtest.report import check_writable, show, write_json
+from loadtest.report import as_json, check_writable, show, write
 from loadtest.run import run
 from loadtest.summary import Summary
 
@@ -57,45 +57,47 @@ def test_what_is_an_event(value: bytes, x: float, mask: int, time: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("value", "code"),
     [
-        b"",
-        b"\xff",
-        b"null",
-        b"[1]",
-        b"21.4",
-        b"{}",
-        b'{"ts": 1}',
-        b'{"value": "21.4"}',
-        b'{"value": true}',
-        b'{"value": [1]}',
-        b'{"value": NaN}',
-        b'{"value": Infinity}',
-        b'{"value": 1e39}',
-        b'{"value": 1e400}',
-        b'{"value": 1, "ts": "soon"}',
-        b'{"value": 1, "ts": 1.5}',
-        b'{"value": 1, "ts": -1}',
-        b'{"value": 1, "ts": 1700000000000000000}',
-        b'{"value": 1}{"value": 2}',
-        b'{"value": 1},{"value": 2}',
-        b'{"value": 1, "pad": "' + b"x" * 100 + b'"}',
-        b"[" * 100_000,
+        (b"", "not_json"),
+        (b"\xff", "not_json"),
+        (b"null", "wrong_field"),
+        (b"[1]", "wrong_field"),
+        (b"21.4", "wrong_field"),
+        (b"{}", "wrong_field"),
+        (b'{"ts": 1}', "wrong_field"),
+        (b'{"value": "21.4"}', "wrong_field"),
+        (b'{"value": true}', "wrong_field"),
+        (b'{"value": [1]}', "wrong_field"),
+        (b'{"value": NaN}', "not_json"),
+        (b'{"value": Infinity}', "not_json"),
+        (b'{"value": 1e39}', "not_finite"),
+        (b'{"value": 1e400}', "wrong_field"),
+        (b'{"value": 1, "ts": "soon"}', "bad_time"),
+        (b'{"value": 1, "ts": 1.5}', "wrong_field"),
+        (b'{"value": 1, "ts": -1}', "bad_time"),
+        (b'{"value": null, "ts": -1}', "bad_time"),
+        (b'{"value": 1e39, "ts": -1}', "not_finite"),
+        (b'{"value": 1, "ts": 1700000000000000000}', "bad_time"),
+        (b'{"value": 1}{"value": 2}', "not_json"),
+        (b'{"value": 1},{"value": 2}', "not_json"),
+        (b'{"value": 1, "pad": "' + b"x" * 100 + b'"}', "value_too_long"),
+        (b"[" * 100_000, "value_too_long"),
     ],
 )
-def test_what_is_a_dead_letter(value: bytes) -> None:
+def test_what_is_a_dead_letter_and_why(value: bytes, code: str) -> None:
     events = form("value", max_value_bytes=100).read(one(value))
 
-    assert events.dead == [0]
+    assert events.dead == {0: code}
     assert len(events.keys) == 0
 
 
 def test_a_record_without_a_key_or_with_a_long_one_is_a_dead_letter_and_one_without_a_value_a_reset() -> None:
-    for key in (None, b"x" * 9):
+    for key, code in {None: "no_key", b"x" * 9: "key_too_long"}.items():
         for value in (None, b'{"value": 1}'):
-            assert form("value", max_key_bytes=8).read(one(value, key)).dead == [0]
+            assert form("value", max_key_bytes=8).read(one(value, key)).dead == {0: code}
     events = form("value", max_key_bytes=8).read(one(None, b"x" * 8))
-    assert (events.reset.tolist(), events.time.tolist(), events.dead) == ([True], [1234], [])
+    assert (events.reset.tolist(), events.time.tolist(), events.dead) == ([True], [1234], {})
 
 
 def test_several_features_are_taken_by_name_whatever_they_are_called() -> None:
@@ -173,6 +175,7 @@ def test_a_copy_beyond_the_window_is_not_vouched_for_and_memory_stays_bounded() 
     assert sorted(told) == ["different", "duplicated", "duplicated", "unexpected"]
 
 
+FILE = {"file": Path("a.csv"), "value": ("v",)}
 GIVEN = {"input_topic": "in", "output_topic": "out"}
 
 
@@ -186,11 +189,39 @@ GIVEN = {"input_topic": "in", "output_topic": "out"}
         ({"state_ttl": float("nan")}, "--state-ttl nan: must be seconds"),
         ({"state_ttl": 0.0}, "--state-ttl 0.0: must be seconds, more than 0"),
         ({"missing": 1.5}, "--missing 1.5: must be a share"),
-        ({"keys": "pareto"}, "--keys pareto: must be uniform or zipf"),
+        ({"keys": "pareto"}, "--keys pareto: must be uniform, zipf, hot or growing"),
+        ({"client": "telnet"}, "--client telnet: must be auto, confluent or kafka-python"),
+        ({"hot_share": 0.2}, "--hot-share: changes nothing with --keys uniform; give --keys hot too"),
+        ({"keys": "hot", "hot_share": 2.0}, "--hot-share 2.0: must be a share"),
+        ({"keys": "growing", "new_streams": -0.1}, "--new-streams -0.1: must be a share"),
+        ({"keys": "zipf", "zipf_exponent": float("inf")}, "--zipf-exponent inf: must be"),
+        ({"streams": 10**12}, "--streams 1000000000000: must be at most"),
+        ({"bad": float("nan")}, "--bad nan: must be a share"),
+        ({"bad": 0.7, "resets": 0.7}, "--bad 0.7 with --resets 0.7: are more than all events"),
+        ({"processes": 0}, "--processes 0: must be at least 1"),
+        ({"pace": "hectic", "rate": 1.0}, "--pace hectic: must be steady, bursty or day"),
+        ({"pace": "bursty"}, "--pace bursty: bends a rate, and there is none"),
+        ({"peak": 3.0}, "--peak 3.0: changes nothing at a steady pace"),
+        ({"pace": "day", "rate": 1.0, "peak": 3.0}, "--peak 3.0: must be 1 to 2 with --pace day"),
+        ({"pace": "bursty", "rate": 1.0, "peak": 0.5}, "--peak 0.5: must be 1 to 1000 with --pace bursty"),
+        ({"pace": "bursty", "rate": 1.0, "period": 0.0}, "--period 0.0: must be seconds, at least 0.1"),
+        ({"rate": float("inf")}, "--rate inf: must be"),
+        ({"seconds": float("nan")}, "--seconds nan: must be"),
+        ({"ramp": True}, "--ramp: knows no limit; give --p99-below SECONDS"),
+        ({"p99_below": 0.1}, "--p99-below: is the limit of a ramp; give --ramp too"),
+        ({"ramp": True, "p99_below": 0.0}, "--p99-below 0.0: must be seconds, more than 0"),
+        ({"ramp": True, "p99_below": 0.1, "events": 5}, "--ramp with --events"),
+        ({"ramp": True, "p99_below": 0.1, "drain": True}, "--ramp with --drain"),
+        ({"ramp": True, "p99_below": 0.1, "seconds": 0.0}, "--seconds 0.0: of a step of a ramp"),
+        ({"speed": 2.0}, "--speed: is for the rows of a file; give --file FILE too"),
+        ({**FILE, "speed": 2.0}, "--speed: runs the file's own time, and no column tells it; give --time COLUMN"),
+        ({**FILE, "speed": -2.0, "time": "t"}, "--speed -2.0: must be more than 0"),
+        ({**FILE, "speed": 2.0, "time": "t", "rate": 9.0}, "--speed with --rate 9"),
+        ({**FILE, "keys": "hot"}, "--keys hot with --file: the file tells the streams"),
         ({"verify": True}, "--verify: needs the model"),
         ({"preload": True, "drain": True}, "--preload with --drain"),
-        ({"csv": Path("a.csv")}, "--csv a.csv: tells no values"),
-        ({"key": "k"}, "--key: names a column of a CSV"),
+        ({"file": Path("a.csv")}, "--file a.csv: tells no values"),
+        ({"key": "k"}, "--key: is for the rows of a file"),
     ],
 )
 def test_options_that_make_no_sense_are_told_in_one_line(options: dict[str, object], told: str) -> None:
@@ -209,7 +240,7 @@ def summary() -> Summary:
     arrivals = Arrivals({0: 0})
     values: list[bytes | None] = [b'{"offset": %d}' % i for i in range(10)]
     arrivals.take(Records([0] * 10, list(range(10)), [1000] * 10, [b"k"] * 10, values), 1_500_000)
-    followed = Followed(True, 10, 10, 1_500_000, 1_500_000, arrivals.histogram.encode())
+    followed = Followed(True, 10, 10, 1_500_000, 1_500_000, arrivals.histogram.encode(), arrivals.sealed())
     found = Counts(expected=10, seen=9, missing=1)
     example = Example("missing", 0, 7, b"k", "step 3", "")
     verified = VerifyResult("exactly_once", found, Counts(expected=2, seen=2), 12, 2, 0.5, [example])
@@ -217,7 +248,7 @@ def summary() -> Summary:
 
 
 def test_the_figures_are_written_as_json(tmp_path: Path) -> None:
-    write_json(summary(), tmp_path / "figures.json")
+    write("json", tmp_path / "figures.json", as_json(summary()))
 
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["events"], figures["events_per_second"], figures["passed"]) == (10, 20.0, False)
@@ -226,7 +257,7 @@ def test_the_figures_are_written_as_json(tmp_path: Path) -> None:
     assert [figures["verify"][kind] for kind in ("missing", "duplicated", "reordered", "different")] == [1, 0, 0, 0]
     assert figures["verify"]["dead_letters"]["seen"] == 2
     with pytest.raises(UsageError, match=r"--json .*: cannot be written"):
-        write_json(summary(), tmp_path / "no" / "figures.json")
+        write("json", tmp_path / "no" / "figures.json", b"")
 
 
 def test_a_file_that_cannot_be_written_is_found_before_the_load(tmp_path: Path) -> None:
@@ -237,9 +268,9 @@ def test_a_file_that_cannot_be_written_is_found_before_the_load(tmp_path: Path) 
         with pytest.raises(UsageError, match=r"--json .*: cannot be written"):
             run(dataclasses.replace(options, json=path))
 
-    check_writable(tmp_path / "new.json")
+    check_writable("json", tmp_path / "new.json")
     (tmp_path / "old.json").write_text("old")
-    check_writable(tmp_path / "old.json")
+    check_writable("json", tmp_path / "old.json")
     assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
     assert (tmp_path / "old.json").read_text() == "old"
 

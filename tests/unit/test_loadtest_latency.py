@@ -9,7 +9,8 @@ import pytest
 from loadtest.events import Batch
 from loadtest.follow import Goal, follow
 from loadtest.latency import Arrivals, figures_ms
-from loadtest.offer import Offered, chunk_size, offer, ticks
+from loadtest.offer import Offered, chunk_size, offer
+from loadtest.pace import schedule
 from loadtest.port import Records
 
 
@@ -38,8 +39,8 @@ class Sent:
         self,
         topic: str,  # noqa: ARG002
         partitions: Sequence[int],
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
         timestamps: Sequence[int],
     ) -> None:
         assert len(partitions) == len(keys) == len(values) == len(timestamps)
@@ -55,8 +56,9 @@ def batches(size: int, number: int) -> list[Batch]:
     return [Batch([0] * size, [b"k"] * size, [b"{}"] * size)] * number
 
 
-def offered(writer: Sent, clock: Hands, size: int, number: int, **options: float) -> Offered:
-    return offer(batches(size, number), writer, "t", clock=clock, **options)  # type: ignore[arg-type]
+def offered(writer: Sent, clock: Hands, size: int, number: int, rate: float = 0.0, **options: float) -> Offered:
+    due = schedule(rate) if rate else None
+    return offer(batches(size, number), writer, "t", schedule=due, clock=clock, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("rate", "size"), [(250.0, 10), (3000.0, 30), (40_000.0, 400), (700.0, 7)])
@@ -67,10 +69,10 @@ def test_events_are_sent_on_the_ticks_of_the_schedule(rate: float, size: int) ->
     result = offered(writer, clock, size, 10, rate=rate)
 
     assert result.events == len(writer.moments) == size * 10
-    assert writer.timestamps == (result.started + ticks(0, size * 10, rate)).tolist()
+    assert writer.timestamps == (result.started + schedule(rate)(np.arange(size * 10))).tolist()
     assert writer.moments == writer.timestamps, "each at its time, none before"
     assert result.late == 0
-    assert ticks(9999, 1, rate) == pytest.approx(9999 / rate * 1000, abs=1)
+    assert schedule(rate)(np.array([9999])) == pytest.approx(9999 / rate * 1000, abs=1)
 
 
 def test_a_sender_that_was_held_up_keeps_the_schedule_and_says_so() -> None:

@@ -4,6 +4,7 @@ import json
 import random
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from loadtest.synthetic import START, Synthetic
 from loadtest.table import Table
 
 
-def rows(batches: list[Batch]) -> list[tuple[int, bytes, bytes]]:
+def rows(batches: list[Batch]) -> list[tuple[int, Any, Any]]:
     return [row for batch in batches for row in zip(batch.partitions, batch.keys, batch.values, strict=True)]
 
 
-def made(size: int, events: int = 600, **options: object) -> list[tuple[int, bytes, bytes]]:
+def made(size: int, events: int = 600, **options: object) -> list[tuple[int, Any, Any]]:
     source = Synthetic(30, ("a", "b %"), partitions=3, missing=0.1, **options)  # type: ignore[arg-type]
     return rows(list(islice(source.batches(size), events // size)))
 
@@ -116,9 +117,9 @@ def test_a_time_may_be_a_date_or_epoch_milliseconds(csv: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "options", "told"),
     [
-        (None, {}, "--csv .*: cannot be read"),
-        ("", {}, "--csv .*: is not CSV"),
-        ("v,k\n", {}, "--csv .*: has no rows"),
+        (None, {}, "--file .*: cannot be read"),
+        ("", {}, "--file .*: is not CSV"),
+        ("v,k\n", {}, "--file .*: has no rows"),
         ("a,b\n1,2\n", {}, "--value v: .* has no such column; it has a, b"),
         ("v\n1\n", {"key": "k"}, "--key k: .* has no such column"),
         ("v\n1\n", {"time": "t"}, "--time t: .* has no such column"),

@@ -76,8 +76,13 @@ def serve(model: Model, topic: Topic, ttl: int | None = None) -> tuple[Topic, To
     engine, form = Engine(model, 1000), InputFormat(model.signature)
     for partition, rows in enumerate(topic):
         events = form.read(records(rows, partition))
-        for i in events.dead:
-            places = [("topic", b"in"), ("partition", b"%d" % partition), ("offset", b"%d" % i), ("code", b"BAD")]
+        for i, code in events.dead.items():
+            places = [
+                ("topic", b"in"),
+                ("partition", b"%d" % partition),
+                ("offset", b"%d" % i),
+                ("code", code.encode()),
+            ]
             key, value, timestamp, _ = rows[i]
             letters[partition].append(
                 (key, value, max(timestamp, 1), [(f"__statecast.errors.{n}", v) for n, v in places])
@@ -300,6 +305,20 @@ def test_a_dead_letter_that_is_lost_or_doubled_fails(world: World) -> None:
     assert found(result) == {}
     assert result.letters is not None
     assert (result.letters.missing, result.letters.duplicated) == (1, 1)
+    assert not result.passed
+
+
+def test_a_dead_letter_with_the_wrong_reason_fails(world: World) -> None:
+    key, value, timestamp, headers = world.letters[0][0]
+    world.letters[0][0] = (key, value, timestamp, [*headers[:-1], ("__statecast.errors.code", b"bad_time")])
+
+    result = world.verify()
+
+    assert result.letters is not None
+    assert result.letters.different == 1
+    assert "expected a dead letter with the code 'no_key', seen a dead letter with the code 'bad_time'" in str(
+        result.examples[0]
+    )
     assert not result.passed
 
 
