@@ -16,6 +16,7 @@ Column = Sequence[float | None]
 DOTS = 40  # points up to which each is shown: a line through few of them says too much
 STEPS = {1: 120, 60: 3 * 3600, 3600: math.inf}  # unit of the time axis, seconds -> the longest run that it is for
 UNITS = {1: "seconds", 60: "minutes", 3600: "hours"}
+LINES = (FIRST, SECOND, THIRD, FOURTH)
 NINES = (50, 90, 99, 99.9, 99.99, 99.999, 99.9999)
 
 
@@ -42,10 +43,12 @@ def over_time(
         span = timeline.at[-1]
         step = next(step for step, longest in STEPS.items() if span <= longest)
         time = np.array(timeline.at) / step
-        for (label, column), colour in zip(lines.items(), (FIRST, SECOND, THIRD, FOURTH), strict=False):
+        for number, ((label, column), colour) in enumerate(zip(lines.items(), LINES, strict=False)):
             values = np.array([math.nan if value is None else value * scale for value in column])
             dots = None if len(time) <= DOTS else _alone(values)
-            ax.plot(time, values, color=colour, linewidth=1.4, marker="o", markersize=2.6, markevery=dots, label=label)
+            drawn = ax.plot(time, values, color=colour, linewidth=1.4, marker="o", markersize=2.6, markevery=dots)
+            # The first line lies above the others: the highest percentile would hide those that are often beside it.
+            drawn[0].set(label=label, zorder=9 - number)
         _marks(ax, timeline.marks, step)
         ax.set_xlim(0, span / step * 1.02)
         ax.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -78,11 +81,11 @@ def percentiles(name: str, curve: Sequence[tuple[float, float]]) -> str:
         ax.plot(x, y, color=FIRST, linewidth=1.6, drawstyle="steps-post" if len(x) < DOTS else "default")
         ax.set_xscale("log")
         ax.set_xlim(1, max(x[-1], 10))
-        ticks = {1 / (1 - p / 100): f"{p:g} %" for p in NINES if 1 / (1 - p / 100) <= max(x[-1], 10)}
+        ticks = {1 / (1 - p / 100): f"{p:g}" for p in NINES if 1 / (1 - p / 100) <= max(x[-1], 10)}
         ax.xaxis.set_major_locator(FixedLocator(list(ticks)))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(lambda value, _: min(ticks.items(), key=lambda tick: abs(tick[0] - value))[1])
-        ax.set_xlabel("of the outputs were seen within")
+        ax.set_xlabel("percent of the outputs were seen within")
         ax.set_ylabel("milliseconds")
         if y[-1] > 30 * max(y[0], 1e-3):
             _log(ax)

@@ -25,7 +25,7 @@ COLOURS = {  # placeholder -> CSS variable
 INK, MUTED, GRID, FIRST, SECOND, THIRD, FOURTH, BAD = COLOURS
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text, in the page's font
-    "font.size": 10.5,
+    "font.size": 11.5,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,
     "axes.spines.top": False,
@@ -39,7 +39,7 @@ STYLE: Any = {
     "ytick.minor.size": 0,
     "text.color": INK,
     "legend.frameon": False,
-    "legend.fontsize": 10,
+    "legend.fontsize": 11,
     "legend.labelcolor": MUTED,
 }
 WIDTH, HEIGHT = 5.2, 2.9  # inches; on a phone one unit of the drawing is about one pixel

@@ -143,9 +143,9 @@ def _charts(summary: Summary, timeline: Timeline) -> str:
 
 
 def _verified(result: VerifyResult) -> str:
-    rows = [("outputs", result.outputs)] + ([("dead letters", result.letters)] if result.letters is not None else [])
-    lines = "".join(f"<tr><td>{name}</td>{_cells(counts)}</tr>" for name, counts in rows)
-    heads = "".join(f"<th>{name}</th>" for name in ("", "expected", "seen", *KINDS))
+    topics = {"outputs": result.outputs} | ({"dead letters": result.letters} if result.letters is not None else {})
+    heads = "".join(f"<th>{name}</th>" for name in ("", *topics))
+    lines = "".join(_line(kind, list(topics.values())) for kind in ("expected", "seen", *KINDS))
     examples = "".join(f"<li><code>{escape(str(example))}</code></li>" for example in result.examples)
     unseen = ""
     if result.letters is None and result.dead:
@@ -159,9 +159,10 @@ def _verified(result: VerifyResult) -> str:
     )
 
 
-def _cells(counts: Counts) -> str:
-    found = [f'<td class="bad">{n:,}</td>' if (n := getattr(counts, kind)) else "<td>0</td>" for kind in KINDS]
-    return f"<td>{counts.expected:,}</td><td>{counts.seen:,}</td>{''.join(found)}"
+def _line(kind: str, topics: list[Counts]) -> str:
+    figures = [getattr(counts, kind) for counts in topics]
+    cells = [f'<td class="bad">{n:,}</td>' if n and kind in KINDS else f"<td>{n:,}</td>" for n in figures]
+    return f"<tr><td>{kind}</td>{''.join(cells)}</tr>"
 
 
 def _facts(summary: Summary) -> str:

@@ -41,8 +41,8 @@ figure { margin: 0; padding: .8rem .6rem .7rem; min-width: 0; }
 figcaption { padding: .3rem .4rem 0; font-size: .88rem; line-height: 1.45; }
 svg { display: block; width: 100%; height: auto; font-family: inherit; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.table { overflow-x: auto; width: fit-content; max-width: 100%; }
+table { border-collapse: collapse; min-width: 18rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .45rem .75rem; text-align: right; white-space: nowrap; border-top: 1px solid var(--line); }
 thead th { border-top: 0; color: var(--muted); font-size: .88rem; font-weight: 600; }
 th:first-child, td:first-child { text-align: left; font-weight: 500; }

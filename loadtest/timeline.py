@@ -104,11 +104,12 @@ class Watch:
 
     def _reading(self) -> Reading:
         used = self._usage.read()
+        asked = time.time()
         try:
             end = sum(high for _, high in self._cluster.watermarks(self._topic).values())
         except EnvironmentFault:
             end = None
-        return Reading(time.time(), end, *used)
+        return Reading((asked + time.time()) / 2, end, *used)  # the answer is of a moment in between
 
 
 def timeline(watch: Watch, arrivals: Series[Arrived] | None, marks: list[Mark], *, latencies: bool = True) -> Timeline:
