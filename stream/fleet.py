@@ -25,7 +25,7 @@ LONGEST_PAUSE = 30.0  # seconds between a death and the next start
 
 def pause(deaths: int) -> float:
     """Seconds until a worker that died so many times in a row is started again."""
-    return 0.0 if deaths < 2 else min(LONGEST_PAUSE, 2.0 ** (deaths - 2))
+    return 0.0 if deaths < 2 else min(LONGEST_PAUSE, 2.0 ** min(deaths - 2, 10))
 
 
 class Place:
