@@ -86,6 +86,7 @@ def worker_of(
             settings.kafka.input_topic,
             layout.changelog.name,
             layout.batch_limit,
+            settings.limits.in_flight_limit,
             exactly_once=settings.delivery.delivery == "exactly_once",
             session_timeout=settings.kafka.session_timeout,
             broker_timeout=settings.delivery.broker_timeout,

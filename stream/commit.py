@@ -39,15 +39,25 @@ class Delivery:
         exactly_once: bool,
         timeout: float,
         batch_bytes: int,
+        queue_bytes: int,
     ) -> None:
         """Fences this slot's predecessor and aborts what it left open (init_transactions). timeout: seconds, of each
-        call; batch_bytes: the most that one batch of records may have."""
+        call; batch_bytes: the most that one batch of records may have; queue_bytes: the most that is under way."""
         self._timeout = timeout
         self._state_topic = state_topic
-        self._ledger: Sink = client.sink(identity, transactional=True, timeout=timeout, batch_bytes=batch_bytes)
-        self._outlet: Sink = self._ledger
-        if not exactly_once:
-            self._outlet = client.sink(identity, transactional=False, timeout=timeout, batch_bytes=batch_bytes)
+        queue_bytes //= 1 if exactly_once else 2
+
+        def sink(transactional: bool) -> Sink:
+            return client.sink(
+                identity,
+                transactional=transactional,
+                timeout=timeout,
+                batch_bytes=batch_bytes,
+                queue_bytes=queue_bytes,
+            )
+
+        self._ledger = sink(True)
+        self._outlet = self._ledger if exactly_once else sink(False)
         self._open = False
 
     def publish(

@@ -29,6 +29,7 @@ class Access:
     input_topic: str
     state_topic: str  # the changelog
     batch_bytes: int  # of one batch of records: no more than any topic takes
+    in_flight_bytes: int  # of records that were fetched and not stepped, or sent and not acknowledged
     exactly_once: bool
     session_timeout: float
     broker_timeout: float  # how long the broker may be away
@@ -61,6 +62,7 @@ class Link:
                 exactly_once=a.exactly_once,
                 timeout=CALL_TIMEOUT,
                 batch_bytes=a.batch_bytes,
+                queue_bytes=a.in_flight_bytes // 2,
             )
         )
 
@@ -68,7 +70,10 @@ class Link:
         """A new member of the group."""
         a = self._access
         self.source = self.patiently(
-            lambda: a.client.source(a.identity, a.input_topic, session_timeout=a.session_timeout)
+            # A batch takes as much as was fetched ahead, and meanwhile as much is fetched again.
+            lambda: a.client.source(
+                a.identity, a.input_topic, session_timeout=a.session_timeout, ahead_bytes=a.in_flight_bytes // 4
+            )
         )
         self.source.subscribe(listener)
         self._joined = True

@@ -171,6 +171,12 @@ class LimitsSection(Section):
     memory_limit: ByteSize = option(
         _memory, "ceiling of the rows and keys of all streams, e.g. 4GiB", shown="half of the memory", ge=1
     )
+    in_flight_limit: ByteSize = option(
+        256 << 20,
+        "most bytes of events that wait to be stepped and of predictions that wait for the broker",
+        shown="256MiB",
+        ge=1 << 20,
+    )
     max_key_bytes: int = option(4096, "an event with a longer key is a dead letter", ge=1)
     max_value_bytes: int = option(1_048_576, "an event with a longer value is a dead letter", ge=1)
 

@@ -8,7 +8,7 @@ from stream.broker.confluent_reader import ConfluentReader
 from stream.broker.confluent_sink import ConfluentSink
 from stream.broker.confluent_source import ConfluentSource
 from stream.broker.logs import log
-from stream.broker.port import BATCH_BYTES, GroupProtocol, Identity
+from stream.broker.port import AHEAD_BYTES, BATCH_BYTES, QUEUE_BYTES, GroupProtocol, Identity
 from stream.errors import StatecastError
 
 
@@ -25,12 +25,18 @@ class ConfluentClient:
         session_timeout: float,
         timeout: float = 10.0,
         group_protocol: GroupProtocol = "auto",
+        ahead_bytes: int = AHEAD_BYTES,
     ) -> ConfluentSource:
         consumer_protocol = group_protocol == "consumer" or (
             group_protocol == "auto" and _prefers_consumer_protocol(identity, session_timeout, timeout)
         )
         return ConfluentSource(
-            identity, topic, session_timeout=session_timeout, timeout=timeout, consumer_protocol=consumer_protocol
+            identity,
+            topic,
+            session_timeout=session_timeout,
+            timeout=timeout,
+            consumer_protocol=consumer_protocol,
+            ahead_bytes=ahead_bytes,
         )
 
     def offsets(self, identity: Identity, topic: str) -> ConfluentOffsets:
@@ -47,6 +53,7 @@ class ConfluentClient:
         timeout: float,
         transaction_timeout: float = 15.0,
         batch_bytes: int = BATCH_BYTES,
+        queue_bytes: int = QUEUE_BYTES,
     ) -> ConfluentSink:
         return ConfluentSink(
             identity,
@@ -54,6 +61,7 @@ class ConfluentClient:
             timeout=timeout,
             transaction_timeout=transaction_timeout,
             batch_bytes=batch_bytes,
+            queue_bytes=queue_bytes,
         )
 
 

@@ -45,6 +45,7 @@ class ConfluentSink:
         timeout: float,
         transaction_timeout: float,
         batch_bytes: int,
+        queue_bytes: int,
     ) -> None:
         self._watch = Watch(identity.bootstrap_servers)
         self._transactional = transactional
@@ -59,7 +60,7 @@ class ConfluentSink:
             "batch.num.messages": 20_000,
             "batch.size": batch_bytes,  # one above the topic's max.message.bytes fails whole: it is never split
             "queue.buffering.max.messages": 500_000,
-            "queue.buffering.max.kbytes": 131_072,
+            "queue.buffering.max.kbytes": max(1, queue_bytes >> 10),
             "message.max.bytes": MAX_RECORD_BYTES,
             "partitioner": "murmur2_random",
             **settings(identity, self._watch),

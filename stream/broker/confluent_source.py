@@ -31,22 +31,30 @@ from stream.broker.port import Identity, Listener, Records
 from stream.errors import Refused, SlotTaken, Unavailable
 
 CLOSE = 10.0  # seconds
+FETCH_LEAST = 1_000_000  # librdkafka takes no less, message.max.bytes
 
 
 class ConfluentSource:
     """One member of the group on librdkafka."""
 
     def __init__(
-        self, identity: Identity, topic: str, *, session_timeout: float, timeout: float, consumer_protocol: bool
+        self,
+        identity: Identity,
+        topic: str,
+        *,
+        session_timeout: float,
+        timeout: float,
+        consumer_protocol: bool,
+        ahead_bytes: int,
     ) -> None:
         self._identity = identity
         self._topic = topic
         self._watch = Watch(identity.bootstrap_servers)
         conf: dict[str, Any] = {
             "queued.min.messages": 100_000,
-            "queued.max.messages.kbytes": 65_536,  # of records fetched ahead, over all partitions
-            "fetch.message.max.bytes": 1_048_576,
-            "fetch.max.bytes": 33_554_432,
+            "queued.max.messages.kbytes": max(1, ahead_bytes >> 10),  # over all partitions
+            "fetch.message.max.bytes": min(1 << 20, ahead_bytes),
+            "fetch.max.bytes": max(FETCH_LEAST, min(32 << 20, ahead_bytes)),
             "fetch.wait.max.ms": 100,
             "fetch.queue.backoff.ms": 5,
             **settings(identity, self._watch),

@@ -22,7 +22,6 @@ from stream.broker.port import Headers, Identity
 from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, StatecastError, Unavailable
 
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
-MAX_UNSENT_BYTES = 64 << 20  # the library's own queue has no bound
 METADATA_SECONDS = 3.0
 
 _FENCED = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
@@ -45,6 +44,7 @@ class KafkaPythonSink:
         timeout: float,
         transaction_timeout: float,
         batch_bytes: int,
+        queue_bytes: int,
     ) -> None:
         clock = Clock(timeout)
         self._identity = identity
@@ -54,6 +54,7 @@ class KafkaPythonSink:
         self._over: Exception | None = None  # the first error; nothing is done with this producer after it
         self._futures: list[Any] = []  # of the records sent since the last flush
         self._unsent = 0  # their bytes
+        self._queue_bytes = queue_bytes  # the library's own queue has no bound
         self._partitions: dict[str, int] = {}  # of the topics that were seen to be there
         milliseconds = max(2000, int(transaction_timeout * 1000))
         conf: dict[str, Any] = {
@@ -124,7 +125,7 @@ class KafkaPythonSink:
         except kafka_errors.KafkaError as error:
             raise self._ended(error, f"send to topic {topic}") from None
         self._unsent += sum(map(len, filter(None, values))) + 100 * len(keys)
-        if self._unsent > MAX_UNSENT_BYTES:
+        if self._unsent > self._queue_bytes:
             self.flush(self._patience)
 
     def _see(self, topic: str, partition: int) -> None:

@@ -84,14 +84,16 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaPythonSource:
     """One member of the group on kafka-python."""
 
-    def __init__(self, identity: Identity, topic: str, *, session_timeout: float, timeout: float) -> None:
+    def __init__(
+        self, identity: Identity, topic: str, *, session_timeout: float, timeout: float, ahead_bytes: int
+    ) -> None:
         self._identity = identity
         self._topic = topic
         self._rebalance: _Rebalance | None = None
         conf = {
             "fetch_max_wait_ms": 100,  # a resumed partition waits for the fetch under way to end
-            "fetch_max_bytes": 33_554_432,
-            "max_partition_fetch_bytes": 1_048_576,
+            "fetch_max_bytes": min(32 << 20, ahead_bytes),
+            "max_partition_fetch_bytes": min(1 << 20, ahead_bytes),
             "retry_backoff_ms": 50,  # also how long poll sleeps when all is paused
             "metrics_enabled": False,
             **settings(identity, "consumer"),

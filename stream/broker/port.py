@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 BATCH_BYTES = 262_144
+AHEAD_BYTES = 64 << 20  # of records that are fetched before they are asked for
+QUEUE_BYTES = 128 << 20  # of records that are sent and not acknowledged
 Headers = list[tuple[str, bytes]]
 GroupProtocol = Literal["auto", "classic", "consumer"]
 
@@ -190,9 +192,11 @@ class Client(Protocol):
         session_timeout: float,
         timeout: float = 10.0,
         group_protocol: GroupProtocol = "auto",
+        ahead_bytes: int = AHEAD_BYTES,
     ) -> Source:
         """A consumer, not subscribed yet. Raises Unavailable where no broker answers within timeout, Refused on a wrong
-        login or a missing topic. group_protocol: "consumer" is KIP-848, "classic" the older cooperative one."""
+        login or a missing topic. group_protocol: "consumer" is KIP-848, "classic" the older cooperative one.
+        ahead_bytes: of records held before they are polled; one fetch may go beyond it."""
 
     def offsets(self, identity: Identity, topic: str) -> Offsets:
         """Questions about a topic; nothing is connected before the first."""
@@ -208,7 +212,9 @@ class Client(Protocol):
         timeout: float,
         transaction_timeout: float = 15.0,
         batch_bytes: int = BATCH_BYTES,
+        queue_bytes: int = QUEUE_BYTES,
     ) -> Sink:
         """A producer. A transactional one has run init_transactions when this returns: its predecessor with the same
         slot is fenced and its open transaction aborted. batch_bytes must not exceed the max.message.bytes of any topic
-        that is written to: librdkafka fails a larger batch whole, whatever the records in it."""
+        that is written to: librdkafka fails a larger batch whole, whatever the records in it. queue_bytes: of records
+        that are not acknowledged; `send` waits where there would be more."""

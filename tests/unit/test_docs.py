@@ -59,7 +59,7 @@ def sample(kind: Any) -> Any:
         return get_args(kind)[-1]
     if type(None) in get_args(kind):
         return sample(get_args(kind)[0])
-    samples = {bool: True, int: 7, float: 1.5, ByteSize: 123_456, str: "some", Path: "some"}
+    samples = {bool: True, int: 7, float: 1.5, ByteSize: 12_345_678, str: "some", Path: "some"}
     return samples.get(kind, {"security.protocol": "SSL"})
 
 
