@@ -97,6 +97,7 @@ def figures(a: Run, b: Run) -> list[Figure]:
         if values != (None, None):
             both.append(Figure(name, unit, better, (values[0], values[1])))
 
+    add("highest rate", "events/s", "more", lambda run: (run.get("ramp") or {}).get("rate"))
     add("arrived", "events/s", "more", lambda run: run["events_per_second"])
     add("offered", "events/s", "more", lambda run: run.get("offered_per_second"))
     for name in ("p50", "p90", "p99", "p999", "max"):

@@ -5,6 +5,7 @@ from html import escape
 from loadtest import charts
 from loadtest.findings import KINDS, Counts, VerifyResult
 from loadtest.page_style import CSS
+from loadtest.ramp import Ramp
 from loadtest.summary import Summary
 from loadtest.timeline import Timeline
 
@@ -16,6 +17,8 @@ def render(summary: Summary) -> str:
     body = [_head(summary), _tiles(summary)]
     if summary.timeline is not None and summary.timeline.at:
         body.append(_charts(summary, summary.timeline))
+    if summary.ramp is not None:
+        body.append(_ramp(summary.ramp))
     if summary.verified is not None:
         body.append(_verified(summary.verified))
     body.append(_facts(summary))
@@ -47,6 +50,8 @@ def _head(summary: Summary) -> str:
 def verdict(summary: Summary) -> str:
     """What came of it, in a sentence."""
     kills = f", over {summary.kills} kills" if summary.kills else ""
+    if summary.ramp is not None and (summary.verified is None or summary.verified.passed):
+        return f"{'✗' if summary.ramp.best is None else '✓'} {summary.ramp.verdict}"
     if summary.verified is not None:
         if not summary.passed:
             return f"✗ Verification FAILED{kills}"
@@ -140,6 +145,20 @@ def _charts(summary: Summary, timeline: Timeline) -> str:
         for name, chart, caption, otherwise in drawn
     ]
     return f'<h2>Over the run</h2>\n<section class="charts">\n{"".join(figures)}\n</section>'
+
+
+def _ramp(ramp: Ramp) -> str:
+    rows = []
+    for step in ramp.steps:
+        p99 = "nothing arrived" if step.p99_ms is None else f"{step.p99_ms:,.1f}"
+        borne = "<td>yes</td>" if ramp.passes(step) else '<td class="bad">no</td>'
+        rows.append(f"<tr><td>{step.rate:,.0f}</td><td>{p99}</td><td>{step.late_ms:,.1f}</td>{borne}</tr>")
+    heads = "".join(f"<th>{name}</th>" for name in ("events/s", "p99, ms", "sender late, ms", "borne"))
+    return (
+        f"<h2>The rates that were tried</h2>\n<p>A rate is borne if all arrives and the p99 stays below "
+        f"{ramp.limit_ms:,.0f} ms. The figures above are those of the highest such rate; the charts show all.</p>\n"
+        f'<div class="table"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
 
 
 def _verified(result: VerifyResult) -> str:

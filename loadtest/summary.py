@@ -30,8 +30,11 @@ class Summary:
 
     @property
     def cpu_us_per_event(self) -> float | None:
-        """CPU of the watched service, its start included, over the outputs that arrived; microseconds."""
-        if self.timeline is None or self.timeline.cpu_seconds is None or self.followed is None:
+        """CPU of the watched service, its start included, over the outputs that arrived; microseconds.
+
+        None of a ramp: its CPU is that of all rates, its outputs are those of one.
+        """
+        if self.ramp is not None or self.timeline is None or self.timeline.cpu_seconds is None or self.followed is None:
             return None
         return self.timeline.cpu_seconds / self.followed.events * 1e6 if self.followed.events else None
 
@@ -96,7 +99,9 @@ class Summary:
             "cpu_us_per_event": _rounded(self.cpu_us_per_event),
             "ramp": self.ramp.as_dict() if self.ramp else None,
             "kills": self.kills,
-            "verify": self.verified.as_dict() if self.verified else None,
+            "verify": self.verified.as_dict() | {"examples": list(map(str, self.verified.examples))}
+            if self.verified
+            else None,
             "passed": self.passed,
             **self.facts,
             "percentiles_ms": self.percentiles_ms,

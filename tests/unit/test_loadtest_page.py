@@ -14,6 +14,7 @@ from loadtest.findings import Counts, Example, VerifyResult
 from loadtest.follower import Followed
 from loadtest.latency import LONGEST, Arrived
 from loadtest.offer import Offered
+from loadtest.ramp import Ramp, Step
 from loadtest.series import Series
 from loadtest.summary import Summary
 from loadtest.timeline import Mark, Timeline
@@ -169,6 +170,18 @@ def test_a_failed_verification_is_told_with_its_examples() -> None:
     assert '<div class="verdict bad">' in text
     assert '<td class="bad">1</td>' in text
     assert "partition 3, offset 41" in text
+
+
+def test_a_ramp_shows_every_rate_that_was_tried() -> None:
+    ramp = Ramp(20.0, [Step(1000, 5.0, 0.1, True), Step(2000, 30.0, 0.1, True), Step(2000, None, 0.1, False)])
+
+    made = summary(mode="ramp", ramp=ramp, verified=None, kills=None, timeline=timeline(30))
+
+    read = Reading(page.render(made))
+    assert "✓ 1,000/s (p99 5.0 ms); 2,000/s is too much" in read.text
+    assert "The rates that were tried" in read.text
+    assert (read.text.count("yes"), read.text.count("nothing arrived")) == (1, 1)
+    assert made.cpu_us_per_event is None, "CPU of all rates over the outputs of one says nothing"
 
 
 def test_what_was_not_measured_is_said_and_not_drawn() -> None:
