@@ -12,7 +12,15 @@ from loadtest.pace import HIGHEST_DAY, Pace
 from loadtest.port import ClientName
 
 CHOICES = {"keys": Draw, "pace": Pace, "delivery": Delivery, "client": ClientName}
-MOST_STREAMS = 4_000_000_000  # their numbers have 32 bits
+MOST = {
+    "streams": 4_000_000_000,  # their numbers have 32 bits
+    "rate": 1_000_000_000,
+    "seconds": 1_000_000_000,
+    "events": 10**15,
+}
+MOST_ZIPF = 100_000_000  # each has its share in a table
+LEAST_RATE = 0.001
+SPEEDS = (1e-6, 1e9)
 HIGHEST_BURST = 1000.0
 
 
@@ -22,11 +30,24 @@ def check(options: LoadOptions) -> None:
         if not getattr(options, name):
             raise UsageError(f"--{name.replace('_', '-')}: is missing; give the name of a topic")
     least = {"partitions": 1, "streams": 1, "batch": 1, "max_key_bytes": 1, "max_value_bytes": 1, "examples": 0}
-    least |= {"processes": 1, "noise": 0, "zipf_exponent": 0, "events": 0, "seconds": 0, "rate": 0, "timeout": 0}
+    least |= {
+        "processes": 1,
+        "seed": 0,
+        "noise": 0,
+        "zipf_exponent": 0,
+        "events": 0,
+        "seconds": 0,
+        "rate": 0,
+        "timeout": 0,
+    }
     for name, limit in least.items():
         value = getattr(options, name)
         if value is not None and not limit <= value < float("inf"):
-            raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {limit}")
+            raise UsageError(f"{_flag(name)} {value}: must be a number, at least {limit}")
+    for name, most in MOST.items():
+        value = getattr(options, name)
+        if value is not None and value > most:
+            raise UsageError(f"{_flag(name)} {value:g}: must be at most {most:,}")
     _check_service(options)
     if options.state_ttl is not None and not (options.state_ttl > 0 and isfinite(options.state_ttl)):
         raise UsageError(f"--state-ttl {options.state_ttl}: must be seconds, more than 0; leave it out for ever")
@@ -53,8 +74,10 @@ def _check_load(options: LoadOptions) -> None:
     for name, keys in {"zipf_exponent": "zipf", "hot_share": "hot", "new_streams": "growing"}.items():
         if options.keys != keys and getattr(options, name) != _default(name):
             raise UsageError(f"{_flag(name)}: changes nothing with --keys {options.keys}; give --keys {keys} too")
-    if options.streams > MOST_STREAMS:
-        raise UsageError(f"--streams {options.streams}: must be at most {MOST_STREAMS}")
+    if options.keys == "zipf" and options.streams > MOST_ZIPF:
+        raise UsageError(f"--streams {options.streams}: must be at most {MOST_ZIPF:,} with --keys zipf")
+    if 0 < options.rate < LEAST_RATE:
+        raise UsageError(f"--rate {options.rate:g}: must be at least {LEAST_RATE}, or 0 for as fast as they go")
 
 
 def _check_pace(options: LoadOptions) -> None:
@@ -107,8 +130,8 @@ def _check_file(options: LoadOptions) -> None:
         raise UsageError(f"--keys {options.keys} with --file: the file tells the streams; leave one out")
     if options.speed is None:
         return
-    if not 0 < options.speed < float("inf"):
-        raise UsageError(f"--speed {options.speed}: must be more than 0; 1 is real time")
+    if not SPEEDS[0] <= options.speed <= SPEEDS[1]:
+        raise UsageError(f"--speed {options.speed:g}: must be {SPEEDS[0]:g} to {SPEEDS[1]:g}; 1 is real time")
     if options.time is None:
         raise UsageError("--speed: runs the file's own time, and no column tells it; give --time COLUMN")
     if options.rate:

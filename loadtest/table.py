@@ -101,6 +101,7 @@ def _read(path: Path) -> "polars.DataFrame":
         raise UsageError(f"--file {path}: needs polars; pip install 'statecast[loadtest]'") from None
     kind = "Parquet" if path.suffix.lower() in PARQUET else "CSV"
     try:
+        path.open("rb").close()  # whose error is in the system's own words
         # Everything as text first: a wrong cell of a CSV can then be named, row and all.
         frame = (
             polars.read_parquet(path)
@@ -108,9 +109,7 @@ def _read(path: Path) -> "polars.DataFrame":
             else polars.read_csv(path, infer_schema=False, null_values=MISSING)
         )
     except OSError as error:
-        raise UsageError(
-            f"--file {path}: cannot be read ({error.strerror or error}); give the path of a file"
-        ) from None
+        raise UsageError(f"--file {path}: cannot be read ({error.strerror}); give the path of a file") from None
     except polars.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--file {path}: is not {kind} ({reason}); give a file with named columns and rows") from None

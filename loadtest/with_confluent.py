@@ -216,6 +216,8 @@ class _Writer:
                 order = order[-length_hint(left) - 1 :]
                 self._producer.poll(0.01)
                 self._check()
+            except KafkaException as error:  # too long for any topic, most likely
+                raise EnvironmentFault(f"topic {topic}: does not take a record ({error.args[0].str()})") from None
         self._producer.poll(0)
         self._check()
 
