@@ -12,10 +12,12 @@ from structlog.testing import capture_logs
 from engine.banked import BankedModel
 from engine.device import CPU, Device, DeviceFault, cuda
 from engine.model import Model
+from engine.step import Engine
 from export.sample import random_model
 from export.signature import ModelFileError
 from stream import provider
 from stream.state.keeper import machine
+from tests.lives import Life, banked_model, filled, live, numbers
 from tests.service import command
 
 # What follows is about machines without CUDA; where the other package is installed, it is not what is there.
@@ -108,3 +110,21 @@ def test_a_failure_on_the_device_is_one_line_and_the_bank_stays_as_it_was(path: 
     assert "\n" not in str(failed.value)
     assert bank.copy(np.arange(4)).rows.tobytes() == before.tobytes()
     assert len(bank.writes()) == 1
+
+
+def test_a_restart_on_cuda_says_that_bits_may_differ_and_one_on_another_way_of_the_processor_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = filled(1, [*numbers(20)])
+    live(cluster, 1, Life(), {})
+
+    def said() -> list[tuple[str, str]]:
+        with capture_logs() as logs:
+            assert live(cluster, 1, Life(), {}, engine=Engine(banked_model(), 64))
+        differ = [line for line in logs if line["event"] == "bits_may_differ_from_here_on"]
+        return [(line["before"][1], line["now"][1]) for line in differ]
+
+    assert said() == []
+    monkeypatch.setattr(banked_model(), "provider", "cuda")  # as far as the marker knows
+    assert said() == [(machine("cpu"), machine("cuda"))]
+    assert said() == []
