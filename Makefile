@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check chaos bench-drain bench-restore bench-takeover bench-rebalance bench-checkpoint clean
+.PHONY: demo test check chaos bench bench-drain bench-restore bench-takeover bench-rebalance bench-checkpoint clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -41,6 +41,9 @@ chaos: $(VENV)/.ready
 
 # Benchmarks are commands, never tests. Needs a quiet machine to mean anything. ARGS are the benchmark's own options.
 ARGS ?=
+bench: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.table $(ARGS)
+
 bench-drain: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.drain $(ARGS)
 
@@ -57,4 +60,4 @@ bench-checkpoint: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.checkpoint $(ARGS)
 
 clean:
-	rm -rf $(VENV) demo-report chaos.json
+	rm -rf $(VENV) demo-report chaos.json bench.json

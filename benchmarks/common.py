@@ -139,6 +139,11 @@ class Service:
         status = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in status if line.startswith(f"{name}:")) / 1024
 
+    def processor_time(self) -> float:
+        """Of the process until now, user and system. Seconds."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """kill -9."""
         self._process.signal(signal.SIGKILL)
