@@ -7,6 +7,7 @@ from itertools import repeat
 from operator import length_hint
 from typing import Any
 
+import numpy as np
 from confluent_kafka import (
     Consumer,
     IsolationLevel,
@@ -201,7 +202,7 @@ class _Writer:
     ) -> None:
         assert len(partitions) == len(keys) == len(values) == len(timestamps)
         # Partition by partition costs librdkafka 0.9 us a record, in turns 1.5; nobody else can tell the difference.
-        order = sorted(range(len(keys)), key=partitions.__getitem__)
+        order = np.argsort(np.array(partitions), kind="stable").tolist()
         topics, nothing = repeat(topic), repeat(None)
         while order:
             # A map that a deque runs costs no Python for a record. Where the queue is full, the list's iterator knows
