@@ -7,6 +7,7 @@ stderr             lines, which the parent passes on one by one
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from stream.errors import UsageError
 
 COMMAND = (sys.executable, str(Path(__file__).parents[1] / "statecast.py"), "worker")  # of this very installation
 TOLD = "statecast: "  # how the line begins in which a process says why it ended
+PR_SET_PDEATHSIG = 1  # prctl(2)
 LINGERS = 10.0  # seconds that a process may take from the pipe's end to its own
 
 
@@ -72,7 +74,8 @@ class Watched(Protocol):
 
 
 class Child:
-    """The parent's end. To be made on the main thread. Raises OSError where no process can be started."""
+    """The parent's end. To be made on the main thread, with which the worker dies. Raises OSError where no process can
+    be started."""
 
     def __init__(self, task: Task, command: Sequence[str] = COMMAND) -> None:
         self.pipe, theirs = Pipe()
@@ -142,6 +145,8 @@ class Parent:
     def __init__(self, descriptor: int, registry: CollectorRegistry) -> None:
         try:
             os.fstat(descriptor)
+            if sys.platform == "linux":  # a worker that is stopped, too, which cannot see the pipe's end
+                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             self._pipe: Connection[Report, Any] = Connection(descriptor)
             self.task: Task = self._pipe.recv()
         except (EOFError, OSError):

@@ -215,25 +215,30 @@ fail("done")
     assert set(lines) <= {"1" * 20_000, "2" * 20_000}
 
 
-def test_a_worker_dies_with_its_parent() -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_worker_dies_with_its_parent(frozen: bool) -> None:
     # Given: a process whose one child is a worker that waits
+    worker = (
+        "import sys, time; sys.path.insert(0, '.'); from stream.child import Parent;"
+        "from prometheus_client import REGISTRY; parent = Parent(int(sys.argv[1]), REGISTRY);"
+        "print('up', flush=True); time.sleep(60)"
+    )
     program = (
-        "import os, sys, time; from stream.child import Child, Task\n"
-        "worker = 'import sys, time; sys.path.insert(0, \".\"); from stream.child import Parent; '\\\n"
-        "  'from prometheus_client import REGISTRY; p = Parent(int(sys.argv[1]), REGISTRY); time.sleep(60)'\n"
-        "child = Child(Task(1, {}, False, None), [sys.executable, '-c', worker])\n"
+        "import sys, time; from stream.child import Child, Task;"
+        f"child = Child(Task(1, {{}}, False, None), [sys.executable, '-c', {worker!r}]);"
         "print(child.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
+    (process,) = {parent.stdout.readline(), parent.stdout.readline()} - {"up\n"}
+    if frozen:
+        os.kill(int(process), signal.SIGSTOP)
 
     parent.kill()
     parent.wait(10)
     parent.stdout.close()
 
-    gone = wait_for(lambda: not running(worker), 20)
-    assert gone
+    assert wait_for(lambda: not running(int(process)), 20)
 
 
 def running(process: int) -> bool:
