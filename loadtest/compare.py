@@ -17,7 +17,7 @@ Run = dict[str, Any]
 # Options that say where, not what: two runs that differ in these alone carry the same load.
 NAMES = {
     "bootstrap_servers", "input_topic", "output_topic", "dead_letter_topic", "create_topics", "json", "html",
-    "serve_log", "serve_ready", "pid", "examples", "verify", "timeout", "watch_interval", "batch",
+    "serve_log", "serve_ready", "client", "pid", "examples", "verify", "timeout", "watch_interval", "batch",
 }  # fmt: skip
 # Options of the service: to compare them is what a comparison is for.
 SERVICE = {"serve", "delivery", "model", "state_ttl"}
@@ -112,7 +112,7 @@ def differences(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
     """Whatever was not the same, by its name."""
     found = {}
     for group in ("options", "versions"):
-        for name in sorted({*a[group], *b[group]} - {"json", "html"}):
+        for name in sorted({*a[group], *b[group]} - {"json", "html", "client"}):
             values = a[group].get(name), b[group].get(name)
             if values[0] != values[1]:
                 label = f"--{name.replace('_', '-')}" if group == "options" else name
@@ -130,6 +130,10 @@ def warnings(a: Run, b: Run) -> list[str]:
         told.append(f"A is a run of the mode {a['mode']}, B of {b['mode']}: they measure different things")
     if a["machine"] != b["machine"]:
         told.append("the machines differ: so do the figures, whatever was changed")
+    if a.get("client") != b.get("client"):
+        told.append(
+            f"the load test sent and read with {a.get('client')} in A, {b.get('client')} in B: that is measured too"
+        )
     options = {*a["options"], *b["options"]} - NAMES - SERVICE
     other = sorted(name for name in options if a["options"].get(name) != b["options"].get(name))
     if other:

@@ -34,6 +34,7 @@ class Faults:
         self._service = service
         self._distances = None if every is None else distances(every, seed)
         self._armed, self._over = threading.Event(), threading.Event()
+        self._acting = threading.Lock()
         self._fault: EnvironmentFault | None = None
         self._thread = threading.Thread(target=self._keep, name="faults", daemon=True)
 
@@ -57,8 +58,9 @@ class Faults:
         self._armed.set()
 
     def calm(self) -> None:
-        """No more kills: what was offered may be worked off."""
-        self._armed.clear()
+        """No more kills, and the service runs again after the last one: what was offered may be worked off."""
+        with self._acting:
+            self._armed.clear()
 
     def check(self) -> None:
         """Raises EnvironmentFault once the service has ended by itself, with an error."""
@@ -78,6 +80,15 @@ class Faults:
             due = due or time.monotonic() + next(self._distances)
             if time.monotonic() >= due:
                 due = None
+                try:
+                    self._act()
+                except EnvironmentFault as fault:
+                    self._fault = fault
+                    return
+
+    def _act(self) -> None:
+        with self._acting:
+            if self._armed.is_set():
                 self.kills.append(Mark(time.time(), "kill -9"))
                 self._service.kill()
                 self._service.start()

@@ -49,7 +49,7 @@ def _head(summary: Summary) -> str:
 
 def verdict(summary: Summary) -> str:
     """What came of it, in a sentence."""
-    kills = f", over {summary.kills} kills" if summary.kills else ""
+    kills = f", over {summary.killed}" if summary.kills else ""
     if summary.ramp is not None and (summary.verified is None or summary.verified.passed):
         return f"{'✗' if summary.ramp.best is None else '✓'} {summary.ramp.verdict}"
     if summary.verified is not None:
@@ -89,7 +89,7 @@ def _tiles(summary: Summary) -> str:
         if memory:
             tiles.append((_number(max(memory) / 1e6), "MB", "memory at most", f"{memory[-1] / 1e6:,.0f} at the end"))
     if summary.kills is not None:
-        tiles.append((f"{summary.kills}", "kills", "kill -9 and a restart", ""))
+        tiles.append((f"{summary.kills}", "kill" if summary.kills == 1 else "kills", "kill -9 and a restart", ""))
     cells = [
         f'<div class="tile"><b>{figure} <small>{unit}</small></b><span>{what}</span><span>{more}</span></div>'
         for figure, unit, what, more in tiles

@@ -128,7 +128,7 @@ def _lines(summary: Summary) -> list[tuple[str, str]]:
 
 def service_line(summary: Summary) -> str | None:
     """What the service took, and what was done to it; None where neither is known."""
-    told = [] if summary.kills is None else [f"{summary.kills} times killed with -9"]
+    told = [] if summary.kills is None else [f"{summary.killed or 'no kill'} with -9"]
     timeline = summary.timeline
     if timeline is not None and timeline.cpu_seconds is not None:
         each = summary.cpu_us_per_event

@@ -45,17 +45,20 @@ class Service:
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Begin a life."""
-        with self.log.open("ab") as output:
-            output.write(f"$ {shlex.join(self.command)}\n".encode())
-            output.flush()
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_KEEPER), *self.command],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a group of its own, out of the reach of Ctrl-C at the terminal
-            )
+        """Begin a life. Raises EnvironmentFault where the machine does not let it."""
+        try:
+            with self.log.open("ab") as output:
+                output.write(f"$ {shlex.join(self.command)}\n".encode())
+                output.flush()
+                self._keeper = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(_KEEPER), *self.command],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # a group of its own, out of the reach of Ctrl-C at the terminal
+                )
+        except OSError as error:
+            raise EnvironmentFault(f"--serve: the service cannot be started ({error.strerror}: {self.log})") from None
 
     @property
     def pids(self) -> list[int]:

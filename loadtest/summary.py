@@ -39,6 +39,11 @@ class Summary:
         return self.timeline.cpu_seconds / self.followed.events * 1e6 if self.followed.events else None
 
     @property
+    def killed(self) -> str:
+        """The kills in words; "" where there were none."""
+        return f"{self.kills} {'kill' if self.kills == 1 else 'kills'}" if self.kills else ""
+
+    @property
     def events_per_second(self) -> float | None:
         """Outputs a second; of a preload, events offered a second.
 

@@ -108,6 +108,10 @@ def test_what_differs_is_named_be_it_option_version_machine_or_kills() -> None:
         ({"options": {"input_topic": "a", "rate": 100.0, "streams": 7}}, ["the load differs (--rate, --streams)"]),
         ({"machine": "four cores"}, ["the machines differ: so do the figures, whatever was changed"]),
         ({"mode": "drain"}, ["A is a run of the mode offer, B of drain: they measure different things"]),
+        (
+            {"client": "kafka-python"},
+            ["the load test sent and read with confluent in A, kafka-python in B: that is measured too"],
+        ),
         ({"passed": False}, ["B did not pass: its figures are those of a broken run"]),
     ],
 )

@@ -127,12 +127,11 @@ def test_kills_come_one_after_the_other_and_each_is_followed_by_a_new_life(log: 
         eventually("three kills", lambda: len(faults.kills) >= 3)
         faults.calm()
         count = len(faults.kills)
-        eventually("it is up again", lambda: len(service.pids) == 1)
-        (last,) = service.pids
+        (last,) = eventually("it is up again", lambda: service.pids)
         faults.check()
 
     moments = [mark.at for mark in faults.kills]
-    assert len(moments) - count in (0, 1), "calm, at most one was under way"
+    assert len(moments) == count, "none after it was calmed"
     assert all(0.2 <= later - mark < 2 for mark, later in pairwise(moments))
     assert log.read_text().count("$ ") == len(moments) + 1
     assert first != last
@@ -163,6 +162,18 @@ def test_a_service_that_is_killed_by_another_hand_is_told_as_well(log: Path) -> 
         os.kill(service.pids[0], signal.SIGKILL)
 
     assert noticed(service, kill) == f"--serve: the service ended with exit code 137: up; its log is {log}"
+
+
+def test_a_next_life_that_cannot_begin_is_told(log: Path) -> None:
+    service = Service(python(SLEEP), log)
+
+    with Faults(service, 0.1, seed=0) as faults:
+        eventually("it is up", lambda: "up" in said(log))
+        log.unlink()
+        log.mkdir()
+        faults.arm()
+        with pytest.raises(EnvironmentFault, match=r"--serve: the service cannot be started \(Is a directory"):
+            eventually("it is noticed", lambda: faults.check() or False)
 
 
 def test_a_service_that_is_done_is_no_fault(log: Path) -> None:
