@@ -206,9 +206,9 @@ class Engine:
         old, quantiles, surprise, finite = self.bank.run(slots, cold, columns.x[events], columns.mask[events])
         step = np.zeros_like(old.step) if cold else old.step
         if finite is not None:
-            for i in np.flatnonzero(~finite):
+            for i in np.flatnonzero(~finite).tolist():
                 # One of this stream's events does not go through the network; one at a time shows which.
-                self._run_singly(columns, clock, events[:, i], old, i, cold, ttl, outcome)
+                self._run_singly(columns, clock, rectangle, i, old, ttl, outcome)
             events, slots, step = events[:, finite], slots[finite], step[finite]
             quantiles, surprise = quantiles[:, finite], surprise[:, finite]
         steps = step + np.arange(1, len(events) + 1)[:, None]
@@ -220,21 +220,14 @@ class Engine:
         self.bank.stamp(slots, columns.offset[last], columns.time[last], clock[last], steps[-1])
 
     def _run_singly(
-        self,
-        columns: Columns,
-        clock: Ints,
-        events: Ints,
-        old: Copies,
-        i: np.int64,
-        cold: bool,
-        ttl: int | None,
-        outcome: Outcome,
+        self, columns: Columns, clock: Ints, whole: Rectangle, i: int, old: Copies, ttl: int | None, outcome: Outcome
     ) -> None:
-        """Step the events [time] of the stream whose old row is the i-th; those that do not go through are refused."""
-        slot, step = old.slots[[i]], 0 if cold else int(old.step[i])
+        """Step the i-th stream's events, its row still the old one; those that do not go through are refused."""
+        slot, cold = whole.slots[[i]], whole.cold
+        step = 0 if cold else int(old.step[i])
         latest = None if cold or old.offset[i] < 0 else int(old.clock[i])
         last = None
-        for event in events:
+        for event in whole.events[:, i]:
             # The schedule took the events before this one for stepped. Where they are refused, it may come too late.
             if ttl is not None and latest is not None and clock[event] - latest > ttl:
                 cold, step = True, 0
