@@ -77,7 +77,8 @@ class Bank(ABC):
         return self._copies(slots, self._read(slots))
 
     def _copies(self, slots: Ints, rows: Any) -> Copies:
-        return Copies(slots, rows, self.offset[slots], self.time[slots], self.clock[slots], self.step[slots])
+        columns = (column.take(slots) for column in (self.offset, self.time, self.clock, self.step))
+        return Copies(slots, rows, *columns)
 
     def scatter(self, slots: Ints, rows: Any, offset: Ints, time: Ints, clock: Ints, step: Ints) -> None:
         """Write these rows; where a slot comes twice, the last stands."""

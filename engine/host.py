@@ -32,7 +32,7 @@ class HostBank(Bank):
         return old, quantiles, surprise, finite
 
     def _kept(self, slots: Ints) -> Floats:
-        return self.rows[slots]
+        return self.rows.take(slots, axis=0)  # half the time of rows[slots]
 
     _read = _kept
 

@@ -39,6 +39,7 @@ def tasks(settings: Settings) -> list[Task]:
     sections = settings.model_dump(exclude_unset=True)
     given = {(section, name): value for section, part in sections.items() for name, value in part.items()}
     given["limits", "memory_limit"] = max(1, settings.limits.memory_limit // workers)
+    given["limits", "in_flight_limit"] = max(1 << 20, settings.limits.in_flight_limit // workers)
     given["http", "http"] = ""
     return [
         Task(
