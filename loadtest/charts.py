@@ -14,6 +14,7 @@ from loadtest.timeline import Mark, Timeline
 
 Column = Sequence[float | None]
 DOTS = 40  # points up to which each is shown: a line through few of them says too much
+MANY = 300  # points beyond which lines are thin, for they go up and down within a pixel or two
 STEPS = {1: 120, 60: 3 * 3600, 3600: math.inf}  # unit of the time axis, seconds -> the longest run that it is for
 UNITS = {1: "seconds", 60: "minutes", 3600: "hours"}
 LINES = (FIRST, SECOND, THIRD, FOURTH)
@@ -43,10 +44,11 @@ def over_time(
         span = timeline.at[-1]
         step = next(step for step, longest in STEPS.items() if span <= longest)
         time = np.array(timeline.at) / step
+        width = 1.4 if len(time) <= MANY else 0.8
         for number, ((label, column), colour) in enumerate(zip(lines.items(), LINES, strict=False)):
             values = np.array([math.nan if value is None else value * scale for value in column])
             dots = None if len(time) <= DOTS else _alone(values)
-            drawn = ax.plot(time, values, color=colour, linewidth=1.4, marker="o", markersize=2.6, markevery=dots)
+            drawn = ax.plot(time, values, color=colour, linewidth=width, marker="o", markersize=2.6, markevery=dots)
             # The first line lies above the others: the highest percentile would hide those that are often beside it.
             drawn[0].set(label=label, zorder=9 - number)
         _marks(ax, timeline.marks, step)
