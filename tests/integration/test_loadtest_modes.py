@@ -1,6 +1,7 @@
 """Every kind of load against a real broker: bad input, replays, several processes, the search for the highest rate."""
 
 import io
+import multiprocessing
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from loadtest.port import ClientName
 from loadtest.run import run
 from localbroker.broker import LocalBroker
 from tests.conftest import Elsewhere, MakeTopic
-from tests.service import serving
+from tests.service import eventually, serving
 
 Kafka = LocalBroker | Elsewhere
 BAD_CODES = {
@@ -203,6 +204,31 @@ def test_a_ramp_finds_the_rate_that_a_service_bears(kafka: Kafka, make_topic: Ma
     too_much = [step["rate"] for step in told["ramp"]["steps"] if not step["passed"]]
     assert min(too_much) / told["ramp"]["rate"] < 2
     assert "is too much" in out.getvalue()
+
+
+def test_a_sending_process_that_dies_ends_the_test_in_one_line(kafka: Kafka, make_topic: MakeTopic) -> None:
+    topic, told = make_topic(2), list[Exception]()
+    options = LoadOptions(
+        bootstrap_servers=kafka.bootstrap_servers, input_topic=topic, preload=True, rate=500, seconds=60, processes=2
+    )
+
+    def load() -> None:
+        try:
+            run(options, out=io.StringIO(), err=io.StringIO())
+        except EnvironmentFault as fault:
+            told.append(fault)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    eventually("events come", lambda: all(there(kafka.bootstrap_servers, topic).values()))
+    children = multiprocessing.active_children()
+
+    children[0].kill()
+    thread.join(20)
+
+    assert len(children) == 2
+    assert "a sending process ended before its work was done" in str(told[0])
+    eventually("the other one is gone", lambda: not any(child.is_alive() for child in children))
 
 
 def test_more_processes_than_partitions_and_a_bad_file_of_theirs_are_told_in_one_line(

@@ -1,6 +1,8 @@
 """Whose the events are, when they are due, and what is bad about some: each has its property, whatever the batches."""
 
+import gc
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, islice
@@ -17,6 +19,8 @@ from export.sample import sign
 from loadtest.chance import chance
 from loadtest.events import Batch
 from loadtest.input_format import InputFormat
+from loadtest.latency import Arrivals
+from loadtest.offer import offer
 from loadtest.options import LoadOptions
 from loadtest.pace import Pace, schedule
 from loadtest.port import Records
@@ -94,6 +98,52 @@ def test_the_number_of_streams_that_have_spoken_takes_no_memory() -> None:
 
     assert len({len(key or b"") for key in batch.keys}) == 1
     assert sum(array.nbytes for array in vars(source).values() if isinstance(array, np.ndarray)) < 1_000_000
+
+
+class Nowhere:
+    """A broker that forgets, and a clock that runs as fast as one waits."""
+
+    at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    def wait(self, until: float) -> None:
+        self.at = until
+
+    def send(self, topic: str, partitions: Any, keys: Any, values: Any, timestamps: Any) -> None:
+        pass
+
+    def flush(self, timeout: float) -> None:
+        pass
+
+
+def test_a_test_of_hours_takes_the_memory_of_one_of_minutes() -> None:
+    """Growing streams, in bursts, bad input among them; five minutes at 10 a second, then an hour and a half."""
+    nowhere = Nowhere()
+    source = Synthetic(10, draw="growing", new_streams=0.3, missing=0.1)
+    spoiler = Spoiler(("value",), 0.05, 0.05, **LIMITS)
+    arrivals = Arrivals({0: 0})
+
+    def load(seconds: float, first: int) -> int:
+        """Its memory, in bytes; what is offered comes back at once."""
+        batches = map(spoiler.spoil, source.batches(2000))
+        due = schedule(10.0, "bursty")
+        offered = offer(batches, nowhere, "t", schedule=due, first=first, seconds=seconds, clock=nowhere)
+        assert offered.events == pytest.approx(10 * seconds, rel=0.1)
+        for start in range(first, first + offered.events, 2000):
+            offsets = list(range(start, start + 2000))
+            values: list[bytes | None] = [b'{"offset": %d}' % offset for offset in offsets]
+            arrivals.take(Records([0] * 2000, offsets, [start] * 2000, [None] * 2000, values), start * 1000)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        short = load(300.0, 0)
+        assert load(5400.0, source._count) < short + 200_000
+    finally:
+        tracemalloc.stop()
 
 
 def rates(due: Ints, every: int) -> Ints:
