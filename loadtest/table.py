@@ -136,10 +136,9 @@ def _numbers(path: Path, frame: "polars.DataFrame", name: str) -> Doubles:
     import polars
 
     column = frame[name].str.strip_chars() if frame[name].dtype == polars.String else frame[name]
-    try:
-        numbers = column.cast(polars.Float64, strict=False)
-    except polars.exceptions.PolarsError:
-        raise UsageError(f"--value {name}: {path} has {column.dtype} there; name a column of numbers") from None
+    if not (column.dtype.is_numeric() or column.dtype in (polars.String, polars.Boolean)):
+        raise UsageError(f"--value {name}: {path} has {column.dtype} there; name a column of numbers")
+    numbers = column.cast(polars.Float64, strict=False)
     numbers = numbers.set(numbers.is_infinite(), None)  # JSON has no infinity
     _whole(path, frame, name, numbers, "number")
     return numbers.fill_null(float("nan")).to_numpy()

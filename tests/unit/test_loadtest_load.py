@@ -17,6 +17,7 @@ from engine.columns import Ints
 from export.config import Config
 from export.sample import sign
 from loadtest.chance import chance
+from loadtest.errors import UsageError
 from loadtest.events import Batch
 from loadtest.input_format import InputFormat
 from loadtest.latency import Arrivals
@@ -225,6 +226,36 @@ def test_a_parquet_file_may_hold_times_dates_and_whole_numbers(tmp_path: Path) -
             (b"a", b'{"value": null, "ts": 1356998400000}'),
             (b"b", b'{"value": 1.0, "ts": 1357084800000}'),
         ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"values": ["when"]}, "--value when: .* has Datetime.* there; name a column of numbers"),
+        ({"values": ["list"]}, "--value list: .* has List.* there; name a column of numbers"),
+        ({"values": ["v"], "key": "list"}, "--key list: .* has List.* there; name a column of texts"),
+        ({"values": ["v"], "time": "v"}, "--time v: .* has Float64 there; name a column of times"),
+    ],
+)
+def test_a_parquet_column_of_another_kind_is_told_in_one_line(
+    tmp_path: Path, columns: dict[str, Any], told: str
+) -> None:
+    path = tmp_path / "odd.parquet"
+    frame = polars.DataFrame({"v": [1.5], "list": [[1]], "when": ["2013-01-02"]})
+    frame.with_columns(polars.col("when").str.to_datetime()).write_parquet(path)
+
+    with pytest.raises(UsageError, match=told):
+        Table(path, **columns)
+
+
+def test_a_file_that_is_no_parquet_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "text.parquet"
+    path.write_text("v\n1\n")
+
+    with pytest.raises(UsageError, match="--file .*: is not Parquet") as caught:
+        Table(path, ["v"])
+
+    assert "\n" not in str(caught.value)
 
 
 def test_each_form_of_bad_input_has_its_code() -> None:
