@@ -252,7 +252,7 @@ def test_a_file_that_is_no_parquet_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "text.parquet"
     path.write_text("v\n1\n")
 
-    with pytest.raises(UsageError, match="--file .*: is not Parquet") as caught:
+    with pytest.raises(UsageError, match=r"--file .*: is not Parquet") as caught:
         Table(path, ["v"])
 
     assert "\n" not in str(caught.value)
