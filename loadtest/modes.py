@@ -24,6 +24,7 @@ from loadtest.sources import VALUE, spoiler_of
 from loadtest.summary import Summary
 
 STEP = 10.0  # seconds of a step of a ramp
+SHOWS = 10  # times the limit: so long takes a rate that is a tenth too high until its backlog passes the limit
 WARM_UP = 2.0  # seconds that are offered before the first one
 FIRST_RATE = 1000.0
 HIGHEST_RATE = 10_000_000.0
@@ -92,7 +93,13 @@ class _Run:
         """Step by step. The figures are those of the highest rate that was borne, else of the last one."""
         options = self._options
         assert options.p99_below is not None, "the options' check has seen to it"
-        seconds = STEP if options.seconds is None else options.seconds
+        shows = SHOWS * options.p99_below
+        seconds = max(STEP, shows) if options.seconds is None else options.seconds
+        if seconds < shows:
+            self._told.note(
+                f"ramp: in steps of {seconds:g} s a backlog may stay below {options.p99_below:g} s though the rate is "
+                f"too high; --seconds {shows:g} shows what is a tenth too high"
+            )
         done: list[tuple[Step, Offered, Followed]] = []
         first = 0
 

@@ -204,6 +204,7 @@ def test_a_ramp_finds_the_rate_that_a_service_bears(kafka: Kafka, make_topic: Ma
     too_much = [step["rate"] for step in told["ramp"]["steps"] if not step["passed"]]
     assert min(too_much) / told["ramp"]["rate"] < 2
     assert "is too much" in out.getvalue()
+    assert "--seconds 5 shows what is a tenth too high" in err.getvalue()
 
 
 def test_a_sending_process_that_dies_ends_the_test_in_one_line(kafka: Kafka, make_topic: MakeTopic) -> None:
