@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from demo.weather import Events
+from loadtest.codecs import JSON
 from loadtest.errors import LoadTestError
-from loadtest.events import Batch, json_values
+from loadtest.events import Batch
 from loadtest.kafka import Cluster
 from loadtest.offer import offer
 from loadtest.pace import schedule
@@ -75,7 +76,7 @@ def batches(events: Events, start: int, stop: int, partitions: int, *, paced: bo
     """Events start..stop, encoded and placed by key as any other producer would."""
     keys = [key.encode() for key in events.keys[start:stop]]
     placed = dict(zip(set(keys), partition_of(list(set(keys)), partitions).tolist(), strict=True))
-    values = json_values(("value",), events.value[start:stop, np.newaxis], events.time[start:stop])
+    values = JSON.values(("value",), events.value[start:stop, np.newaxis], events.time[start:stop])
     size = BATCH[paced]
     return [
         Batch([placed[key] for key in keys[i : i + size]], keys[i : i + size], values[i : i + size])

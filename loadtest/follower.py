@@ -15,6 +15,7 @@ from typing import Self
 
 from hdrh.histogram import HdrHistogram
 
+from loadtest.codecs import CODECS, CodecName
 from loadtest.errors import EnvironmentFault, LoadTestError
 from loadtest.follow import Goal, follow
 from loadtest.kafka import connect
@@ -62,6 +63,7 @@ class Follower:
         topic: str,
         start: dict[int, int],
         *,
+        codec: CodecName = "json",
         timeout: float,
         interval: float,
         progress: Callable[[int], None],
@@ -71,7 +73,7 @@ class Follower:
         self._progress = progress
         context = multiprocessing.get_context("spawn")  # a client's threads would not survive a fork
         self._pipe, self._far = context.Pipe()
-        arguments = (self._far, bootstrap_servers, client, topic, start, timeout, interval)
+        arguments = (self._far, bootstrap_servers, client, topic, start, codec, timeout, interval)
         self._process = context.Process(target=_child, args=arguments, daemon=True)
 
     def __enter__(self) -> Self:
@@ -134,12 +136,13 @@ def _child(
     client: ClientName,
     topic: str,
     start: dict[int, int],
+    codec: CodecName,
     timeout: float,
     interval: float,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends the child
     try:
-        _follow(pipe, servers, client, topic, start, timeout, interval)
+        _follow(pipe, servers, client, topic, start, codec, timeout, interval)
     except LoadTestError as error:
         pipe.send(str(error))
     except (EOFError, OSError):
@@ -152,6 +155,7 @@ def _follow(
     client: ClientName,
     topic: str,
     start: dict[int, int],
+    codec: CodecName,
     timeout: float,
     interval: float,
 ) -> None:
@@ -172,7 +176,7 @@ def _follow(
             f"--output-topic {topic}: has {len(positions)} partitions, the input topic has {len(start)}; "
             "an event's outcome goes to its own partition number, so they must be equal"
         )
-    arrivals = Arrivals(start, interval=interval)
+    arrivals = Arrivals(start, interval=interval, codec=CODECS[codec])
     reader = cluster.reader(topic)
     reader.assign(positions)
     arrivals.begin(time.time_ns() // 1000)

@@ -6,12 +6,14 @@ it. Each record is decoded by itself, never several joined, so that no record ca
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 
 import msgspec
 import numpy as np
 
 from engine.columns import Bools, Columns, Floats, Ints
 from export.signature import Signature
+from loadtest.codecs import JSON, Codec
 from loadtest.port import Records
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +47,12 @@ class InputFormat:
     """Reads input records by a model's features."""
 
     def __init__(
-        self, signature: Signature, *, max_key_bytes: int = MAX_KEY_BYTES, max_value_bytes: int = MAX_VALUE_BYTES
+        self,
+        signature: Signature,
+        *,
+        max_key_bytes: int = MAX_KEY_BYTES,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+        codec: Codec = JSON,
     ) -> None:
         names = [f"feature{i}" for i in range(len(signature.features))]
         event = msgspec.defstruct(
@@ -53,7 +60,7 @@ class InputFormat:
             [*((name, float | None) for name in names), ("time", int | str | None, None)],
             rename=dict(zip([*names, "time"], [*signature.features, "ts"], strict=True)),
         )
-        self._decode = msgspec.json.Decoder(event).decode
+        self._decode, self._broken = codec.decoder(event), codec.broken
         self._names = names
         self._max_key, self._max_value = max_key_bytes, max_value_bytes
 
@@ -114,8 +121,10 @@ class InputFormat:
         except msgspec.ValidationError:
             return "wrong_field"
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return "not_json"
+            return self._broken
         *row, time = msgspec.structs.astuple(event)
+        if any(number is not None and not isfinite(number) for number in row):  # of MessagePack; JSON has no such thing
+            return "not_finite"
         if time is None:
             return None, tuple(row)
         if isinstance(time, str):

@@ -13,6 +13,7 @@ import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from engine.columns import Ints
+from loadtest.codecs import JSON, Codec
 from loadtest.port import Records
 from loadtest.series import Series
 
@@ -63,7 +64,7 @@ class Arrived:
 class Arrivals:
     """Outputs of the events from given input offsets on, each counted when it arrives first."""
 
-    def __init__(self, start: dict[int, int], *, interval: float = 1.0) -> None:
+    def __init__(self, start: dict[int, int], *, interval: float = 1.0, codec: Codec = JSON) -> None:
         """start: per input partition, the offset of the first event that counts. interval: seconds of a cell."""
         self.count = 0
         self.first_count = 0  # arrived with the first read
@@ -71,7 +72,7 @@ class Arrivals:
         self.histogram = HdrHistogram(1, LONGEST, 3)
         self.series = Series(round(interval * 1000), Arrived)
         self._cell = Arrived()
-        self._decode = msgspec.json.Decoder(_Output).decode
+        self._decode = codec.decoder(_Output)
         size = max(start, default=-1) + 1
         self._next: Ints = np.zeros(size, np.int64)  # offsets below this are old, or copies
         self._next[list(start)] = list(start.values())
@@ -141,7 +142,7 @@ class Arrivals:
     def _offset(self, value: bytes | None) -> int:
         """-1 where it is no output; verification will tell."""
         try:
-            return min(self._decode(value or b"").offset, 2**62)
+            return int(min(self._decode(value or b"").offset, 2**62))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return -1
 

@@ -181,6 +181,7 @@ def _follower(options: LoadOptions, start: dict[int, int], progress: Callable[[i
         options.client,
         options.output_topic,
         start,
+        codec=options.codec,
         timeout=options.timeout,
         interval=options.watch_interval,
         progress=progress,

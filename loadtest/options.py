@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loadtest.codecs import CodecName
 from loadtest.draws import Draw
 from loadtest.findings import Delivery
 from loadtest.input_format import MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -31,6 +32,7 @@ class LoadOptions:
         "", "what --verify looks for dead letters in", "OUTPUT_TOPIC.dead-letters where it exists"
     )
     client: ClientName = option("auto", "client library; auto takes confluent where it is installed")
+    codec: CodecName = option("json", "how the service reads and writes messages, its --codec")
     create_topics: bool = option(False, "create the input topic where it is missing")
     partitions: int = option(4, "of an input topic that is created")
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.columns import Floats, Ints
 from export.signature import Signature
+from loadtest.codecs import JSON, Codec
 from loadtest.port import Records
 
 Objects = NDArray[np.object_]
@@ -43,7 +44,7 @@ def objects(values: Sequence[Any]) -> Objects:
 class OutputFormat:
     """Reads the service's outputs for the task `number`."""
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, codec: Codec = JSON) -> None:
         self._targets = signature.targets
         number: Any = float
         missing: Any = float | None
@@ -54,7 +55,7 @@ class OutputFormat:
                 msgspec.defstruct(name, [(n, kind) for n in names], rename=rename)
                 for name, kind in (("Number", float), ("Missing", float | None))
             )
-        self._decode = msgspec.json.Decoder(
+        self._decode = codec.decoder(
             msgspec.defstruct(
                 "Prediction",
                 [
@@ -68,7 +69,7 @@ class OutputFormat:
                     ("model", str),
                 ],
             )
-        ).decode
+        )
 
     def read(self, records: Records) -> tuple[Outputs, list[int]]:
         """The outputs as columns, and the positions of records that are no outputs."""

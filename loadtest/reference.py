@@ -12,6 +12,7 @@ from engine.model import Model
 from engine.replay import cut
 from engine.slots import Full
 from engine.step import Engine
+from loadtest.codecs import JSON, Codec
 from loadtest.errors import EnvironmentFault
 from loadtest.input_format import InputFormat
 from loadtest.output_format import Objects, objects
@@ -61,6 +62,7 @@ class Reference:
         *,
         ttl: int | None = None,
         step_batch: int | None = None,
+        codec: Codec = JSON,
     ) -> None:
         """streams: the most streams of one partition; None: as many as half of the free memory holds. ttl: the
         service's time to live, milliseconds; None: for ever. step_batch: the most events of one call of the engine;
@@ -68,7 +70,7 @@ class Reference:
         self.model = Model(path)
         signature = self.model.signature
         self.fingerprint = self.model.fingerprint[:8]
-        self._format = InputFormat(signature, max_key_bytes=max_key_bytes, max_value_bytes=max_value_bytes)
+        self._format = InputFormat(signature, max_key_bytes=max_key_bytes, max_value_bytes=max_value_bytes, codec=codec)
         capacity = streams or Engine.capacity_for(self.model, psutil.virtual_memory().available // 2)
         self._engine = Engine(self.model, capacity)
         self._ttl, self._step_batch = ttl, step_batch

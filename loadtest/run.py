@@ -7,6 +7,7 @@ from export.signature import ModelFileError
 from loadtest import report
 from loadtest.attendant import Attendant
 from loadtest.checks import check
+from loadtest.codecs import CODECS
 from loadtest.errors import UsageError
 from loadtest.facts import facts
 from loadtest.findings import VerifyResult
@@ -67,5 +68,6 @@ def _verify(options: LoadOptions, told: Told) -> VerifyResult:
         examples=options.examples,
         max_key_bytes=options.max_key_bytes,
         max_value_bytes=options.max_value_bytes,
+        codec=CODECS[options.codec],
         progress=lambda done, total: told.count("verified", done, total),
     )

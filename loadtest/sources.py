@@ -1,5 +1,6 @@
 """The source of events that the options ask for, what spoils some of them, and when they are due."""
 
+from loadtest.codecs import CODECS
 from loadtest.offer import MAX_CHUNK, chunk_size
 from loadtest.options import LoadOptions
 from loadtest.pace import Schedule, schedule
@@ -24,6 +25,7 @@ def source_of(
             features=features,
             partitions=partitions,
             share=share,
+            codec=CODECS[options.codec],
         )
     return Synthetic(
         options.streams,
@@ -37,6 +39,7 @@ def source_of(
         missing=options.missing,
         seed=options.seed,
         share=share,
+        codec=CODECS[options.codec],
     )
 
 
@@ -49,6 +52,7 @@ def spoiler_of(options: LoadOptions, features: Features) -> Spoiler:
         max_key_bytes=options.max_key_bytes,
         max_value_bytes=options.max_value_bytes,
         seed=options.seed,
+        codec=CODECS[options.codec],
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.columns import Ints
+from loadtest.codecs import JSON, Codec
 from loadtest.draws import Draw, law
-from loadtest.events import Batch, json_values
+from loadtest.events import Batch
 from loadtest.partitioner import place
 
 START = 1_700_000_000_000  # ms since the epoch: where the events' own clock begins, so that a seed tells every byte
@@ -40,6 +41,7 @@ class Synthetic:
         missing: float = 0.0,
         seed: int = 0,
         share: tuple[int, int] = ALONE,
+        codec: Codec = JSON,
     ) -> None:
         """exponent, hot_share, new_streams: see `draws.law`. noise: standard deviation over the wave's amplitude.
         missing: share of nulls. share: (k, n) makes only the events of partitions k, k + n, ..."""
@@ -56,6 +58,7 @@ class Synthetic:
         self._digits = MOST_DIGITS if draw == "growing" else len(str(streams - 1))
         self._partitions, self._share = partitions, share
         self._count = 0
+        self._codec = codec
 
     def batches(self, size: int, events: int | None = None) -> Iterator[Batch]:
         """Batches that stand for `size` events each, without end or until they stand for `events`."""
@@ -81,7 +84,7 @@ class Synthetic:
         return Batch(
             partitions=partitions[own].tolist(),
             keys=np.ascontiguousarray(names[own]).view(f"S{names.shape[1]}").ravel().tolist(),
-            values=json_values(self.features, x, time),
+            values=self._codec.values(self.features, x, time),
             index=index[own],
             stop=self._count,
         )

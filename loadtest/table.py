@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.columns import Ints
+from loadtest.codecs import JSON, Codec
 from loadtest.errors import UsageError
-from loadtest.events import Batch, Doubles, json_values
+from loadtest.events import Batch, Doubles
 from loadtest.pace import Schedule
 from loadtest.partitioner import partition_of
 
@@ -33,6 +34,7 @@ class Table:
         features: Sequence[str] | None = None,
         partitions: int = 1,
         share: tuple[int, int] = ALONE,
+        codec: Codec = JSON,
     ) -> None:
         """values: the columns, in the order of the features. key: None, all rows are one stream, named like the file.
         share: (k, n) gives only the rows of partitions k, k + n, ...
@@ -58,6 +60,7 @@ class Table:
         self._partitions = np.array([placed[name] for name in self._keys], np.int64)
         self._rows = np.arange(len(frame)) if self._time is None else np.argsort(self._time, kind="stable")
         self._share = share
+        self._codec = codec
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,7 +91,9 @@ class Table:
             yield Batch(
                 partitions=self._partitions[rows].tolist(),
                 keys=[self._keys[row] for row in rows.tolist()],
-                values=json_values(self.features, self._x[rows], None if self._time is None else self._time[rows]),
+                values=self._codec.values(
+                    self.features, self._x[rows], None if self._time is None else self._time[rows]
+                ),
                 index=index[own],
                 stop=stop,
             )

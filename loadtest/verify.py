@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from loadtest.codecs import JSON, Codec
 from loadtest.errors import EnvironmentFault
 from loadtest.findings import Delivery, VerifyResult
 from loadtest.input_format import MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -40,6 +41,7 @@ def verify(
     examples: int = 5,
     max_key_bytes: int = MAX_KEY_BYTES,
     max_value_bytes: int = MAX_VALUE_BYTES,
+    codec: Codec = JSON,
     progress: Progress | None = None,
 ) -> VerifyResult:
     """Read the input up to where it ends now, step it, and compare with what stands in the output topic now.
@@ -52,8 +54,10 @@ def verify(
     """
     began = time.monotonic()
     ttl = None if state_ttl is None else round(state_ttl * 1000)
-    reference = Reference(model_path, max_key_bytes, max_value_bytes, streams, ttl=ttl, step_batch=step_batch)
-    outputs = OutputFormat(reference.model.signature)
+    reference = Reference(
+        model_path, max_key_bytes, max_value_bytes, streams, ttl=ttl, step_batch=step_batch, codec=codec
+    )
+    outputs = OutputFormat(reference.model.signature, codec)
     result = VerifyResult(delivery)
     topics = [input_topic, output_topic, *([dead_letter_topic] if dead_letter_topic else [])]
     with closing(connect(bootstrap_servers, client)) as cluster, ExitStack() as stack:

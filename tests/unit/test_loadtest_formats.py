@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from export.config import Config
 from export.sample import sign
 from loadtest.alignment import Alignment
 from loadtest.checks import check
+from loadtest.codecs import CODECS
 from loadtest.errors import UsageError
 from loadtest.findings import Counts, Example, VerifyResult
 from loadtest.follower import Followed
@@ -33,6 +36,30 @@ def form(*features: str, **limits: int) -> InputFormat:
 
 def one(value: bytes | None, key: bytes | None = b"k") -> Records:
     return Records([0], [17], [1234], [key], [value])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.floats(width=32, allow_nan=False, allow_infinity=False)), st.integers(0, 2**40)
+        )
+    ),
+    st.booleans(),
+)
+def test_what_is_offered_reads_the_same_in_every_codec(events: list[tuple[float | None, int]], timed: bool) -> None:
+    x = np.array([[np.nan if value is None else value] for value, _ in events]).reshape(-1, 1)
+    time = np.array([t for _, t in events], np.int64) if timed else None
+    n = len(events)
+    read = []
+    for codec in CODECS.values():
+        made = InputFormat(sign(Config(("value",), ("value",), 4, 1, "fixed", ())), codec=codec)
+        values = codec.values(("value",), x, time)
+        read.append(made.read(Records([0] * n, list(range(n)), list(range(n)), [b"k"] * n, list(values))))
+    one, other = read
+    assert one.dead == other.dead == {}
+    for name in ("offset", "time", "x", "mask"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+    assert one.time.tolist() == (list(range(n)) if time is None else time.tolist())
 
 
 @pytest.mark.parametrize(

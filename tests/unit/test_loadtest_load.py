@@ -17,6 +17,7 @@ from engine.columns import Ints
 from export.config import Config
 from export.sample import sign
 from loadtest.chance import chance
+from loadtest.codecs import CODECS, Codec
 from loadtest.errors import UsageError
 from loadtest.events import Batch
 from loadtest.input_format import InputFormat
@@ -258,9 +259,10 @@ def test_a_file_that_is_no_parquet_is_told_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_each_form_of_bad_input_has_its_code() -> None:
-    form = InputFormat(sign(Config(("a", "b %"), ("a",), 4, 1, "fixed", ())), **LIMITS)
-    values = Spoiler(("a", "b %"), 1.0, 0.0, **LIMITS).values
+@pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+def test_each_form_of_bad_input_has_its_code(codec: Codec) -> None:
+    form = InputFormat(sign(Config(("a", "b %"), ("a",), 4, 1, "fixed", ())), **LIMITS, codec=codec)
+    values = Spoiler(("a", "b %"), 1.0, 0.0, **LIMITS, codec=codec).values
 
     for code, forms in values.items():
         size = len(forms)
