@@ -46,9 +46,10 @@ class HostBank(Bank):
 def _finite(rows: Floats, quantiles: Floats, surprise: Floats) -> Bools | None:
     """[batch]: whether everything that came out for a stream is finite. None: it is for all."""
     # A sum is finite only where every term is. It may overflow by itself, so what it suspects is looked at closely.
-    suspect = ~np.isfinite(rows.sum(axis=1) + quantiles.sum(axis=(0, 2, 3)) + surprise.sum(axis=(0, 2)))
-    if not suspect.any():
-        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(rows.sum() + quantiles.sum() + surprise.sum()):
+            return None
+        suspect = ~np.isfinite(rows.sum(axis=1) + quantiles.sum(axis=(0, 2, 3)) + surprise.sum(axis=(0, 2)))
     finite: Bools = np.ones(len(rows), np.bool_)
     for column in np.flatnonzero(suspect):
         finite[column] = all(np.isfinite(a).all() for a in (rows[column], quantiles[:, column], surprise[:, column]))

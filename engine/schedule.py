@@ -81,18 +81,24 @@ def _waves(slots: Ints, order: Ints, reset: Bools, cold: Bools) -> list[Rectangl
 
 def _first(sorted_slots: Ints) -> Ints:
     """Where each stream's events begin."""
-    return np.flatnonzero(np.append(True, sorted_slots[1:] != sorted_slots[:-1]))
+    begins = np.ones(len(sorted_slots), np.bool_)
+    np.not_equal(sorted_slots[1:], sorted_slots[:-1], out=begins[1:])
+    return begins.nonzero()[0]
 
 
 def _rectangles(slots: Ints, order: Ints, cold: bool) -> list[Rectangle]:
     """order: event indices, sorted by slot, a stream's events in their order."""
     sorted_slots = slots[order]
     first = _first(sorted_slots)
-    count = np.diff(np.append(first, len(order)))
+    if len(first) == len(order):
+        by_length = {1: first}  # every stream once, as in most batches that are small
+    else:
+        count = np.diff(first, append=len(order))
+        by_length = {int(length): first[count == length] for length in np.bincount(count).nonzero()[0]}
     rectangles = []
-    for length in np.unique(count):
+    for length, all_starts in by_length.items():
         ahead = np.arange(length)[:, None]
-        all_starts = first[count == length]
-        for starts in np.split(all_starts, range(MOST_STREAMS, len(all_starts), MOST_STREAMS)):
+        for at in range(0, len(all_starts), MOST_STREAMS):
+            starts = all_starts[at : at + MOST_STREAMS]
             rectangles.append(Rectangle(order[starts + ahead], sorted_slots[starts], cold))
     return rectangles

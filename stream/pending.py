@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 UNCOMMITTED = 200_000  # events; more are committed before their interval has passed, so that copies stay bounded
 IDLE = 0.1  # seconds
+LOOK = 0.1  # of the interval: how often it is looked whether rows press
 LAST_ROWS = 5.0  # seconds that writing the last rows may take
 
 
@@ -55,6 +56,7 @@ class Pending:
         self._published = Published()  # of them
         self._oldest = 0  # timestamp of the first of those, milliseconds
         self._kept_at = clock()
+        self._looked_at = 0.0  # whether rows press
         self._ending = False
 
     def stepped(self, batches: Sequence[Records], published: Published) -> None:
@@ -81,7 +83,12 @@ class Pending:
         if not self._group.moved and not self._ceiling.wanted and not self._keeper.due(now) and not self._wanting:
             self._kept_at = now
             return False
-        return self._events >= UNCOMMITTED or now >= self._kept_at + self._interval or self._keeper.pressed(now)
+        if self._events >= UNCOMMITTED or now >= self._kept_at + self._interval:
+            return True
+        if now < self._looked_at + self._interval * LOOK:
+            return False
+        self._looked_at = now
+        return self._keeper.pressed(now)
 
     @property
     def _wanting(self) -> bool:
