@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 UNCOMMITTED = 200_000  # events; more are committed before their interval has passed, so that copies stay bounded
 IDLE = 0.1  # seconds
-LOOK = 0.1  # of the interval: how often it is looked whether rows press
+LOOK = 0.1  # of the interval: how often it is looked whether rows press, or can go ahead
 LAST_ROWS = 5.0  # seconds that writing the last rows may take
 
 
@@ -56,7 +56,7 @@ class Pending:
         self._published = Published()  # of them
         self._oldest = 0  # timestamp of the first of those, milliseconds
         self._kept_at = clock()
-        self._looked_at = 0.0  # whether rows press
+        self._pressed_at = self._ahead_at = 0.0  # when it was last looked whether rows press, or can go ahead
         self._ending = False
 
     def stepped(self, batches: Sequence[Records], published: Published) -> None:
@@ -85,9 +85,9 @@ class Pending:
             return False
         if self._events >= UNCOMMITTED or now >= self._kept_at + self._interval:
             return True
-        if now < self._looked_at + self._interval * LOOK:
+        if now < self._pressed_at + self._interval * LOOK:
             return False
-        self._looked_at = now
+        self._pressed_at = now
         return self._keeper.pressed(now)
 
     @property
@@ -140,7 +140,11 @@ class Pending:
 
     def write_ahead(self) -> None:
         """Rows go into the next transaction at its beginning: they are on their way while events are stepped."""
-        rows = self._keeper.ahead(self._group.in_phase(Phase.LIVE), self._clock())
+        now = self._clock()
+        if now < self._ahead_at + self._interval * LOOK:
+            return
+        self._ahead_at = now
+        rows = self._keeper.ahead(self._group.in_phase(Phase.LIVE), now)
         if rows:
             seconds = self._link.delivery.write(rows)
             self._keeper.wrote_ahead(sum(len(entries.keys) for entries in rows.values()), seconds)

@@ -56,7 +56,7 @@ class ConfluentSink:
         self._partitions: dict[str, int] = {}  # of the topics that were seen to be there
         conf: dict[str, Any] = {
             # A commit and a flush do not wait for the linger; nobody sees a record of a transaction before its commit.
-            "linger.ms": 20 if transactional else 5,
+            "linger.ms": 20 if transactional else 1,
             "batch.num.messages": 20_000,
             "batch.size": batch_bytes,  # one above the topic's max.message.bytes fails whole: it is never split
             "queue.buffering.max.messages": 500_000,
