@@ -13,7 +13,7 @@ from stream.admission import Admission, Beginnings
 from stream.broker.port import Client, Identity
 from stream.ceiling import Ceiling
 from stream.codec import Codec
-from stream.errors import UsageError
+from stream.errors import EnvironmentFault, UsageError
 from stream.group import Group
 from stream.link import CALL_TIMEOUT, Access, Link
 from stream.mending import Mending
@@ -86,6 +86,7 @@ def worker_of(
             settings.kafka.input_topic,
             layout.changelog.name,
             layout.batch_limit,
+            layout.dead_letter_limit,
             settings.limits.in_flight_limit,
             exactly_once=settings.delivery.delivery == "exactly_once",
             session_timeout=settings.kafka.session_timeout,
@@ -169,7 +170,7 @@ def assemble(
             Topics(kafka.input_topic, kafka.output_topic, settings.dead_letter_topic, layout.dead_letter_limit),
             engine,
             lambda rules: Codec(
-                formats.find(rules.codec),
+                _format(rules.codec, kafka.codec, layout.changelog.name),
                 model.signature,
                 model.fingerprint,
                 max_key_bytes=rules.max_key_bytes,
@@ -194,3 +195,16 @@ def assemble(
     )
 
     return make(plan, rooms, stopping, clock)
+
+
+def _format(name: str, now: str, changelog: str) -> formats.Format:
+    """Of events as they are written now, or as they were when a marker was written. Raises EnvironmentFault."""
+    try:
+        return formats.find(name)
+    except UsageError as error:
+        if name == now:
+            raise
+        raise EnvironmentFault(
+            f"changelog {changelog}: its last events were read by another codec, and have to be read again ({error}); "
+            "keep that codec in reach until this start has gone live"
+        ) from None

@@ -122,8 +122,11 @@ class Codec:
         except UNREADABLE:
             return None
         times = [event.ts for event in events]
-        if set(map(type, times)) != {int}:
+        kinds = set(map(type, times))
+        if str in kinds:
             return None
+        if type(None) in kinds:
+            times = [own if time is None else time for time, own in zip(times, batch.timestamps, strict=True)]
         numbers: Any
         if len(self._features) == 1:
             numbers = [event.f0 for event in events]

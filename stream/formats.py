@@ -3,10 +3,11 @@
 A format knows bytes and columns of numbers; what a record must be, and what is told of one that is not, is codec's.
 """
 
+import contextlib
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 
 import msgspec
@@ -66,12 +67,14 @@ def find(name: str) -> Format:
             found = getattr(found, part)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UsageError(f"--codec {name}: cannot be imported ({reason}); is it on PYTHONPATH?") from None
+        raise UsageError(f"--codec {name}: cannot be imported ({reason}); put its folder on PYTHONPATH") from None
     for method in ("decode", "encode"):
-        if not callable(getattr(found, method, None)):
-            raise UsageError(
-                f"--codec {name}: has no {method}(); it needs decode(bytes) -> dict, encode(dict) -> bytes"
-            )
+        try:
+            with contextlib.suppress(ValueError):  # what is built in may not tell
+                inspect.signature(getattr(found, method)).bind(None)
+        except (AttributeError, TypeError):
+            mend = "it needs decode(bytes) -> dict and encode(dict) -> bytes; static ones, if it is a class"
+            raise UsageError(f"--codec {name}: has no {method}() that takes one argument; {mend}") from None
     return Custom(name, found)
 
 
@@ -110,8 +113,8 @@ def _texts(column: NDArray[Any]) -> list[bytes]:
 
 
 class MsgPack:
-    """One map. Floats leave as float32, integers as 64 bits: messages of one shape have one length, so that numpy
-    writes all of them at once."""
+    """One map. Floats leave as float32, integers as 64 bits: what has no null has one length, so that numpy writes all
+    of it at once."""
 
     code = "not_msgpack"
     document = "a MessagePack map"
@@ -120,43 +123,41 @@ class MsgPack:
         return msgspec.msgpack.Decoder(event).decode
 
     def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
-        @cache
-        def blank(null: tuple[bool, ...]) -> tuple[bytes, np.dtype[np.void]]:
-            return _blank(targets, null, fingerprint)
+        message, shape = _blank(targets, fingerprint)
+        size = len(message)
+        surprises = [shape.fields[f"surprise {i}"][1] - 1 for i in range(len(targets))]  # type: ignore[index]
 
         def encode(outputs: Outputs) -> list[bytes]:
-            null = np.isnan(outputs.surprise)
-            if (null == null[:1]).all():
-                return same(outputs, tuple(null[0].tolist()) if len(null) else ())
-            values = [b""] * len(null)
-            kinds, kind = np.unique(null, axis=0, return_inverse=True)
-            for i, pattern in enumerate(kinds):
-                index = np.flatnonzero(kind.reshape(-1) == i)
-                some = Outputs(*(getattr(outputs, name)[index] for name in Outputs.__slots__))
-                for at, value in zip(index.tolist(), same(some, tuple(pattern.tolist())), strict=True):
-                    values[at] = value
-            return values
-
-        def same(outputs: Outputs, null: tuple[bool, ...]) -> list[bytes]:
-            if not len(outputs.offset):
-                return []
-            message, shape = blank(null)
             data = bytearray(message * len(outputs.offset))
             records = np.frombuffer(data, shape)
             records["offset"], records["ts"], records["step"] = outputs.offset, outputs.time, outputs.step
             for name in ("prediction", "lower", "upper", "surprise"):
                 numbers = getattr(outputs, name)
                 for i in range(len(targets)):
-                    if not (name == "surprise" and null[i]):
-                        records[f"{name} {i}"] = numbers[:, i]
-            written, size = bytes(data), len(message)
-            return [written[at : at + size] for at in range(0, len(written), size)]
+                    records[f"{name} {i}"] = numbers[:, i]
+            written = bytes(data)
+            values = [written[at : at + size] for at in range(0, len(written), size)]
+            null = np.isnan(outputs.surprise)
+            for event in np.flatnonzero(null.any(axis=1)).tolist():
+                values[event] = _with_null(
+                    values[event], [at for at, no in zip(surprises, null[event], strict=True) if no]
+                )
+            return values
 
         return encode
 
 
-def _blank(targets: Sequence[str], null: Sequence[bool], fingerprint: str) -> tuple[bytes, np.dtype[np.void]]:
-    """A message, and where its numbers are to be written; `null` tells which surprises are null."""
+def _with_null(message: bytes, places: Sequence[int]) -> bytes:
+    """The message with null for the float32 that begin there."""
+    parts, at = [], 0
+    for place in places:
+        parts += [message[at:place], b"\xc0"]
+        at = place + 5
+    return b"".join([*parts, message[at:]])
+
+
+def _blank(targets: Sequence[str], fingerprint: str) -> tuple[bytes, np.dtype[np.void]]:
+    """A message without null, and where its numbers are to be written."""
     text, several = msgspec.msgpack.encode, len(targets) > 1
     pieces: list[bytes | tuple[str, str]] = [b"\x88"]  # a map of eight
     for name in ("offset", "ts", "step"):
@@ -164,8 +165,7 @@ def _blank(targets: Sequence[str], null: Sequence[bool], fingerprint: str) -> tu
     for name in ("prediction", "lower", "upper", "surprise"):
         pieces.append(text(name) + (b"\xde" + len(targets).to_bytes(2, "big") if several else b""))
         for i, target in enumerate(targets):
-            pieces.append(text(target) if several else b"")
-            pieces += [b"\xc0"] if name == "surprise" and null[i] else [b"\xca", (f"{name} {i}", ">f4")]
+            pieces += [(text(target) if several else b"") + b"\xca", (f"{name} {i}", ">f4")]
     pieces.append(text("model") + text(fingerprint))
     data, fields = b"", []
     for piece in pieces:
@@ -179,7 +179,8 @@ def _blank(targets: Sequence[str], null: Sequence[bool], fingerprint: str) -> tu
 
 
 class Custom:
-    """An object of the user's with decode(bytes) -> dict and encode(dict) -> bytes, called once per message.
+    """An object of the user's with decode(bytes) -> dict and encode(dict) -> bytes, called once per message, or twice
+    where something in its batch is no event.
 
     The dicts are the JSON objects that the other formats write. What decode raises makes the event a dead letter.
     """

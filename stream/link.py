@@ -29,6 +29,7 @@ class Access:
     input_topic: str
     state_topic: str  # the changelog
     batch_bytes: int  # of one batch of records: no more than any topic takes
+    record_bytes: int  # of one record that may have to be sent
     in_flight_bytes: int  # of records that were fetched and not stepped, or sent and not acknowledged
     exactly_once: bool
     session_timeout: float
@@ -62,7 +63,8 @@ class Link:
                 exactly_once=a.exactly_once,
                 timeout=CALL_TIMEOUT,
                 batch_bytes=a.batch_bytes,
-                queue_bytes=a.in_flight_bytes // 2,
+                # A client refuses what its queue, empty, has no room for: two are there at least once.
+                queue_bytes=max(a.in_flight_bytes // 2, 4 * a.record_bytes),
             )
         )
 
@@ -130,7 +132,11 @@ class Link:
     def away(self) -> bool:
         """Whether this process found no broker, or slept, for longer than its session, since a commit last proved that
         its slot is its own."""
-        return self._away or self._clock() - self._polled_at > self._access.session_timeout
+        return self._away or self.slept(self._polled_at)
+
+    def slept(self, since: float) -> bool:
+        """Whether a session would have run out since that time."""
+        return self._clock() - since > self._access.session_timeout
 
     def proven(self) -> None:
         """A commit took place."""

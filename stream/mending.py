@@ -64,6 +64,7 @@ class Mending:
 
     def mend(self, error: SinkFailed) -> None:
         """The open transaction is lost, or its outcome unknown. Raises Unavailable where this has gone on too long."""
+        began = self._clock()
         self._mended, replaced = error, self._replaced(error)
         log.warning("transaction_lost", reason=str(error))
         metrics.TRANSACTIONS.labels("lost").inc()
@@ -74,7 +75,9 @@ class Mending:
             self._link.delivery.close()
         self._wait(error)
         if not aborted:
-            if replaced:
+            # Until a broker answers, a look at the consumer tells nothing.
+            self._link.patiently(lambda: self._offsets.watermarks([0], CALL_TIMEOUT))
+            if replaced or self._link.slept(began):
                 self._look_at_the_consumer()
             self._link.connect()
             happened = self._happened()

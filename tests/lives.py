@@ -252,7 +252,7 @@ def worker(
         1_000_000,
     )
     access = Access(
-        memory, Identity("", "app", memory.slot, {}), "in", "state", 1 << 18, 1 << 28,
+        memory, Identity("", "app", memory.slot, {}), "in", "state", 1 << 18, 1 << 20, 1 << 28,
         exactly_once=told.delivery.delivery == "exactly_once", session_timeout=10, broker_timeout=1e9,
     )  # fmt: skip
     return assemble(

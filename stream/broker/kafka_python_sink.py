@@ -124,7 +124,7 @@ class KafkaPythonSink:
                 append(send(topic, value, key, head, partition, timestamp or 1))  # as confluent-kafka, which has no 0
         except kafka_errors.KafkaError as error:
             raise self._ended(error, f"send to topic {topic}") from None
-        self._unsent += sum(map(len, filter(None, values))) + 100 * len(keys)
+        self._unsent += sum(map(len, filter(None, (*keys, *values)))) + 100 * len(keys)
         if self._unsent > self._queue_bytes:
             self.flush(self._patience)
 

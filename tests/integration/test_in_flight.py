@@ -1,6 +1,5 @@
 """Whatever the lag, and however fat the events: what is on its way through the service stays under its limit."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def test_a_lag_of_fat_events_takes_no_more_memory_than_the_limit(
 
     assert grown < LIMIT + SLACK
     assert len(read(application.servers, letters)) == EVENTS // 2
-    assert len({json.loads(r.value)["offset"] for r in read(application.servers, application.output)}) > EVENTS // 4
+    assert len(read(application.servers, application.output)) == 100 + EVENTS // 2
 
 
 def resident(process: int) -> float:
@@ -47,7 +46,7 @@ def resident(process: int) -> float:
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
 
-def test_a_limit_that_one_record_would_fill_is_refused() -> None:
+def test_a_limit_that_no_fetch_could_keep_is_refused() -> None:
     given = {("kafka", "input_topic"): "in", ("kafka", "output_topic"): "out", ("limits", "in_flight_limit"): "1kB"}
     with pytest.raises(UsageError, match="--in-flight-limit"):
         load(given, None)

@@ -93,6 +93,8 @@ def test_times_are_the_events_own_or_the_records() -> None:
         ]
     )
     assert decoded.columns.time.tolist() == [5, T + 1, 1500, 0, T + 4]
+    plain = codec().decode([records(b'{"value": 1, "ts": 5}', b'{"value": 1}', b'{"value": 1, "ts": null}')])
+    assert plain.columns.time.tolist() == [5, T + 1, T + 2]
     assert decoded.columns.timestamp.tolist() == [T, T + 1, T + 2, T + 3, T + 4]
 
 

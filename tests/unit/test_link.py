@@ -40,7 +40,7 @@ def sleepy() -> Sleepy:
 @pytest.fixture
 def link(sleepy: Sleepy) -> Link:
     access = Access(
-        sleepy, Identity("", "app", "app-a", {}), "in", "state", 1, 1,  # type: ignore[arg-type]
+        sleepy, Identity("", "app", "app-a", {}), "in", "state", 1, 1, 1,  # type: ignore[arg-type]
         exactly_once=True, session_timeout=SESSION, broker_timeout=1000,
     )  # fmt: skip
     made = Link(access, lambda: sleepy.now, lambda: False)
