@@ -1,86 +1,18 @@
 """How each case of the table is measured."""
 
-import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from benchmarks.common import ROOT, Service, preload, statecast, until
+from benchmarks import latencies
+from benchmarks.bench import CONFLUENT, PARTITIONS, STREAMS, Bench
+from benchmarks.common import Service, statecast, until
 from export.signature import load
 from loadtest.kafka import connect, create
 
-STREAMS, PARTITIONS = 20_000, 4
-PLAIN_EVENTS = 30_000  # it is slow
 FEW_STREAMS = 1000
 EACH = ("--keys", "growing", "--streams", "1", "--new-streams", "1")  # one event a stream
-
-
-@dataclass
-class Bench:
-    """A broker, a model, and the topics that were filled already."""
-
-    servers: str
-    folder: Path
-    events: int
-    seconds: float
-    streams: int  # of the memory's case
-    _filled: set[str] = field(default_factory=set)
-    _runs: int = 0
-
-    @property
-    def model(self) -> Path:
-        return self.folder / "model.onnx"
-
-    def topic(self, name: str, fill: Callable[[str], None]) -> str:
-        """An input topic, filled when it is first asked for."""
-        if name not in self._filled:
-            fill(name)
-            self._filled.add(name)
-        return name
-
-    def uniform(self) -> str:
-        return self.topic("uniform", lambda name: preload(self.servers, name, STREAMS, self.events, PARTITIONS))
-
-    def arguments(self, topic: str, *more: str) -> tuple[str, list[str]]:
-        """(application id, options of serve): a new application, its output named after it."""
-        self._runs += 1
-        name = f"bench-{self._runs}"
-        told = [
-            "--model", str(self.model), "--bootstrap-servers", self.servers, "--input-topic", topic,
-            "--output-topic", name, "--application-id", name, *more,
-        ]  # fmt: skip
-        return name, told
-
-    def drain(self, topic: str, *more: str) -> dict[str, float]:
-        """What the service says of a drain: events, events_per_second, cpu_us_per_event."""
-        _, arguments = self.arguments(topic, *more)
-        log = statecast("serve", *arguments, "--until-end", "--log-format", "json")
-        lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-        (done,) = [line for line in lines if line.get("event") == "done"]
-        return done  # type: ignore[no-any-return]
-
-    def plain_loop(self) -> float:
-        """µs of processor time an event."""
-        topic = self.uniform()
-        self._runs += 1
-        name = f"plain-{self._runs}"
-        with closing(connect(self.servers)) as cluster:
-            create(cluster, name, PARTITIONS)
-        command = [
-            sys.executable, "-m", "benchmarks.plain_loop", "--model", str(self.model), "--bootstrap-servers",
-            self.servers, "--input-topic", topic, "--output-topic", name, "--group", name,
-            "--events", str(min(self.events, PLAIN_EVENTS)),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-        if done.returncode:
-            sys.exit(f"the plain loop failed:\n{done.stderr}")
-        return float(json.loads(done.stdout)["cpu_us_per_event"])
 
 
 def measure(bench: Bench, group: str, plain: float, repeat: int) -> list[float]:
@@ -113,7 +45,6 @@ def _filled(bench: Bench, name: str, events: int, *more: str) -> str:
     return bench.topic(name, fill)
 
 
-CONFLUENT = ("--client", "confluent")
 MSGPACK = ("--codec", "msgpack")
 
 
@@ -122,7 +53,7 @@ def _msgpack(bench: Bench) -> str:
 
 
 def _million(bench: Bench) -> str:
-    return _filled(bench, "million", 2 * bench.events, "--streams", "1000000")
+    return _filled(bench, "million", 4 * bench.events, "--streams", "1000000")
 
 
 def _hot(bench: Bench) -> str:
@@ -138,45 +69,6 @@ DRAINS: dict[str, tuple[Callable[[Bench], str], tuple[str, ...]]] = {
     "hot": (_hot, CONFLUENT),
     "kafka-python": (Bench.uniform, ("--client", "kafka-python")),
 }
-
-
-def _latency(bench: Bench, rate: int, *more: str) -> tuple[dict[str, float], float]:
-    """(percentiles, milliseconds; processor time of the service, share of a core) at an open loop."""
-    topic = f"latency-{bench._runs}"
-    with closing(connect(bench.servers)) as cluster:
-        create(cluster, topic, PARTITIONS)
-    output, arguments = bench.arguments(topic, *CONFLUENT, *more)
-    service = Service(bench.folder / f"{output}.log", *arguments)
-    try:
-        service.until_said("live", PARTITIONS)
-        load = [
-            "loadtest", "--bootstrap-servers", bench.servers, "--input-topic", topic, "--output-topic", output,
-            "--rate", str(rate), "--streams", str(STREAMS),
-        ]  # fmt: skip
-        statecast(*load, "--seconds", "3")  # the first batch of each size finds cold code
-        report = bench.folder / f"{output}.json"
-        began, cpu = time.monotonic(), service.processor_time()
-        statecast(*load, "--seconds", str(bench.seconds), "--json", str(report))
-        share = (service.processor_time() - cpu) / (time.monotonic() - began)
-    finally:
-        service.kill()
-    told: dict[str, Any] = json.loads(report.read_text())
-    return told["latency_ms"], share
-
-
-def _at_least_once(bench: Bench) -> list[float]:
-    latency, _ = _latency(bench, 20_000, "--delivery", "at_least_once")
-    return [latency["p50"], latency["p99"]]
-
-
-def _exactly_once(bench: Bench) -> list[float]:
-    latency, _ = _latency(bench, 20_000, "--commit-interval", "0.05")
-    return [latency["p99"]]
-
-
-def _idle(bench: Bench) -> list[float]:
-    latency, share = _latency(bench, 100, "--delivery", "at_least_once")
-    return [latency["p99"], share * 100]
 
 
 def _memory(bench: Bench) -> list[float]:
@@ -222,9 +114,9 @@ def _first_prediction(bench: Bench, topic: str) -> float:
 
 
 OTHERS: dict[str, Callable[[Bench], list[float]]] = {
-    "latency-at-least-once": _at_least_once,
-    "latency-exactly-once": _exactly_once,
-    "idle": _idle,
+    "latency-at-least-once": latencies.at_least_once,
+    "latency-exactly-once": latencies.exactly_once,
+    "idle": latencies.idle,
     "memory": _memory,
     "first-start": _first_start,
 }

@@ -39,6 +39,7 @@ def check(options: LoadOptions) -> None:
         "seconds": 0,
         "rate": 0,
         "timeout": 0,
+        "linger": 0,
     }
     for name, limit in least.items():
         value = getattr(options, name)

@@ -74,6 +74,9 @@ class LoadOptions:
     processes: int = option(1, "that send; each has partitions of its own, so that streams stay in order")
     ramp: bool = option(False, "find the highest rate with --p99-below; begins at --rate, each step takes --seconds")
     p99_below: float | None = option(None, "seconds: what the p99 of a rate must stay under, of --ramp", "none")
+    linger: float = option(
+        0.005, "seconds that a sender waits to fill a request, part of every latency; Kafka 4's own default"
+    )
     preload: bool = option(False, "only offer: fill the topic, follow nothing")
     drain: bool = option(False, "only follow: measure how fast the service works off what is there; start this first")
     timeout: float = option(60.0, "seconds without any new output after which the rest is given up")

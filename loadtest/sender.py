@@ -9,8 +9,7 @@ from loadtest.sources import Features, schedule_of, source_of, spoiler_of
 from loadtest.synthetic import ALONE
 from loadtest.table import Table
 
-LINGER = 0.001  # seconds; at a fixed rate it is part of every latency
-LINGER_FULL_SPEED = 0.050
+LINGER_FULL_SPEED = 0.050  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Sender:
         self._source = source_of(options, features, partitions, share)
         self._spoiler = spoiler_of(options, self._source.features)
         timed = options.rate or options.ramp or options.speed
-        self._writer = cluster.writer(linger=LINGER if timed else LINGER_FULL_SPEED)
+        self._writer = cluster.writer(linger=options.linger if timed else LINGER_FULL_SPEED)
 
     @property
     def rows(self) -> int | None:
