@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check chaos bench bench-drain bench-restore bench-takeover bench-rebalance bench-checkpoint clean
+.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -43,9 +43,6 @@ chaos: $(VENV)/.ready
 ARGS ?=
 bench: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.table $(ARGS)
-
-bench-drain: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.drain $(ARGS)
 
 bench-restore: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.restore $(ARGS)

@@ -39,6 +39,7 @@ CASES = (  # latencies first: what a drain leaves to be written to the disk dist
     Case("20 k events/s, at least once, p50", "latency-at-least-once", MS, 5),
     Case("the same, p99", "latency-at-least-once", MS, 20),
     Case("20 k events/s, exactly once every 50 ms, p99", "latency-exactly-once", MS, 120),
+    Case("process start to first prediction", "first-start", "s", 2.5),
     Case("100 events/s, at least once, p99", "idle", MS, 15),
     Case("the same, processor", "idle", "% of a core", 5),
     Case("confluent, exactly once, 20 k streams", "exactly-once", EVENT, 5.0),
@@ -52,7 +53,6 @@ CASES = (  # latencies first: what a drain leaves to be written to the disk dist
     Case("times cheaper than a plain loop", "plain", "times", 10.0, LEAST),
     Case("memory of a stream, 10 M streams", "memory", MB, 250),
     Case("memory of the process, 10 M streams", "memory", "GB", 9),
-    Case("process start to first prediction", "first-start", "s", 2.5),
 )
 GROUPS = tuple(dict.fromkeys(case.group for case in CASES))
 
