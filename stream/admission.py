@@ -39,6 +39,8 @@ class Beginnings:
 class Admission:
     """The partitions that are on their way to being live."""
 
+    stays = False  # whether a process that can serve none of its partitions waits for others
+
     def __init__(
         self,
         beginnings: Beginnings,
@@ -157,7 +159,7 @@ class Admission:
         log.error("partition_halted", partition=partition.number, reason=reason)
         partition.phase, partition.halted = Phase.HALTED, reason
         self._keeper.drop(partition.number)
-        if all(p.phase is Phase.HALTED for p in self._group.partitions.values()):
+        if not self.stays and all(p.phase is Phase.HALTED for p in self._group.partitions.values()):
             raise EnvironmentFault(reason)
 
     # The last steps.

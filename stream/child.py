@@ -2,7 +2,7 @@
 nothing that is heavy: the parent has it, too.
 
 parent -> worker   a Task; Release.ALL once nothing is left to do; the pipe's end says that the parent is gone
-worker -> parent   a Report from time to time, where they are wanted; the pipe's end says that the worker is gone
+worker -> parent   a Report from time to time; the pipe's end says that the worker is gone
 stderr             lines, which the parent passes on one by one
 """
 
@@ -39,7 +39,7 @@ class Task:
     number: int  # from 1
     settings: dict[tuple[str, str], Any]  # by section and name
     terminal: bool  # whether stderr ends at one, behind the parent
-    report_every: float | None  # seconds; None: nobody asks how it does
+    report_every: float  # seconds
 
 
 class Release(Enum):
@@ -48,12 +48,21 @@ class Release(Enum):
     ALL = auto()
 
 
+class Standing(Enum):
+    """What a worker's partitions are at, all in all."""
+
+    ON_THE_WAY = auto()  # it is not in the group yet, or has partitions that are not live
+    READY = auto()  # it has some, and each is live
+    EMPTY = auto()  # it is in the group, and has none
+    HALTED = auto()  # it has some, and none can be served
+
+
 @dataclass(frozen=True)
 class Report:
     """How a worker does."""
 
     idle: float  # seconds since its loop came round
-    ready: bool
+    standing: Standing
     partitions: int  # of the input
     reached: frozenset[int]  # those that were worked off to their ends here
     working: bool  # on others
@@ -68,7 +77,7 @@ class Watched(Protocol):
     working: bool
 
     @property
-    def ready(self) -> bool: ...
+    def standing(self) -> Standing: ...
 
     def idle_seconds(self) -> float: ...
 
@@ -178,4 +187,4 @@ class Parent:
         if (worker := self._worker) is not None:
             found = list(self._registry.collect())
             reached, working = worker.reached, worker.working
-            self._pipe.send(Report(worker.idle_seconds(), worker.ready, worker.partitions, reached, working, found))
+            self._pipe.send(Report(worker.idle_seconds(), worker.standing, worker.partitions, reached, working, found))

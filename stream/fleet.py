@@ -3,17 +3,18 @@
 The parent runs no model and knows no broker. Each worker is a process, and a member of the group, of its own.
 """
 
-import contextlib
 import signal
+import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing.connection import Connection, Pipe, wait
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
 
 import structlog
 from prometheus_client.core import Metric
 
 from stream import metrics
-from stream.child import COMMAND, Child, Release, Report, Task
+from stream.bell import belled
+from stream.child import COMMAND, Child, Release, Report, Standing, Task
 from stream.errors import EnvironmentFault, StatecastError, UsageError
 
 log = structlog.get_logger()
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 AGAIN = 1.0  # seconds after which a signal is a second one; `timeout` and some shells send the first one twice
 STEADY = 60.0  # seconds of life after which a death is no sequel of the one before
 LONGEST_PAUSE = 30.0  # seconds between a death and the next start
+WELL = frozenset({Standing.READY, Standing.EMPTY})
+SILENT = 5.0  # seconds, several reports, after which the last one says nothing about now
 
 
 def pause(deaths: int) -> float:
@@ -36,14 +39,30 @@ class Place:
         self.child: Child | None = None
         self.due: float | None = now  # when it is to be started; None: it runs, or has done its work
         self.started_at = now
+        self.lives = 0  # so far
         self.deaths = 0  # in a row
         self.turned_at = now  # when its loop last came round
         self.report: Report | None = None
+        self.heard_at = now  # when that came
+        self.well_at: float | None = None  # when it last had nothing on the way, in this life or one before
 
     @property
     def done(self) -> bool:
         """Whether it needs nobody any more."""
         return self.child is None and self.due is None
+
+    @property
+    def standing(self) -> Standing:
+        """By its last report, as long as that can be believed."""
+        report = self.report
+        fresh = time.monotonic() - self.heard_at < SILENT
+        return report.standing if report is not None and fresh else Standing.ON_THE_WAY
+
+    def hear(self, report: Report) -> None:
+        now = time.monotonic()
+        self.report, self.heard_at, self.turned_at = report, now, now - report.idle
+        if report.standing in WELL:
+            self.well_at = now
 
 
 class Fleet:
@@ -54,14 +73,17 @@ class Fleet:
         self,
         tasks: Sequence[Task],
         stop_timeout: float,
+        broker_timeout: float,
         end_patience: float | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        """end_patience: with --until-end, how long to wait for partitions that no worker has. Seconds."""
+        """broker_timeout: how long a worker that was well may fail to come back. end_patience: with --until-end, how
+        long to wait for partitions that no worker has. Seconds."""
         self._places = [Place(task, time.monotonic()) for task in tasks]
         for task in tasks:
             metrics.RESTARTS.labels(str(task.number))  # at 0, so that the first one counts
         self._stop_timeout = stop_timeout
+        self._broker_timeout = broker_timeout
         self._end_patience = end_patience
         self._reached: set[int] = set()  # partitions that were worked off to their ends
         self._calm_since: float | None = None  # since when no worker has anything to do
@@ -78,9 +100,9 @@ class Fleet:
 
     @property
     def ready(self) -> bool:
-        """Whether every worker runs, and is ready itself."""
-        reports = [p.report for p in self._places if not p.done]
-        return bool(reports) and all(report is not None and report.ready for report in reports)
+        """Whether every worker runs and has nothing on its way, and at least one has something."""
+        found = {p.standing for p in self._places if not p.done}
+        return Standing.READY in found and found <= WELL
 
     def metrics(self) -> Mapping[str, Sequence[Metric]]:
         """Worker -> its metrics, of those that run."""
@@ -90,7 +112,7 @@ class Fleet:
     def run(self) -> None:
         """Until every worker has ended and none is to be started again."""
         try:
-            with _bell() as bell:
+            with belled() as bell:
                 while not all(p.done for p in self._places):
                     self._start()
                     self._wait(bell)
@@ -112,18 +134,19 @@ class Fleet:
                 self._died(place, f"could not be started: {error.strerror}")
                 continue
             place.due, place.started_at = None, time.monotonic()
+            place.lives += 1
             if self._released:
                 place.child.tell(Release.ALL)
             log.info("worker_started", worker=place.task.number, process=place.child.pid)
 
-    def _wait(self, bell: "Connection[int, int]") -> None:
+    def _wait(self, bell: socket.socket) -> None:
         """For the next thing that happens."""
         times = [t for t in (self._deadline, *(p.due for p in self._places)) if t is not None]
         pipes = {p.child.pipe: p for p in self._places if p.child is not None}
         until = max(0.0, min(times) - time.monotonic()) if times else None
         heard = wait([bell, *pipes], until)
         if bell in heard:
-            self._signalled(signal.Signals(bell.recv()))
+            self._signalled(signal.Signals(bell.recv(1)[0]))
         for pipe, place in pipes.items():
             if pipe in heard:
                 self._hear(place)
@@ -132,22 +155,26 @@ class Fleet:
 
     def _hear(self, place: Place) -> None:
         assert place.child is not None
-        place.report = place.child.hear()
-        if place.report is not None:
-            place.turned_at = time.monotonic() - place.report.idle
-            self._reached |= place.report.reached
-            if self._end_patience is not None and not self._released:
-                self._consider(self._end_patience, place.report.partitions)
+        report = place.child.hear()
+        if report is not None:
+            place.hear(report)
+            self._reached |= report.reached
+            if self._end_patience is None:
+                self._despair()
+            elif not self._released:
+                self._consider(self._end_patience, report.partitions)
             return
         code, words = place.child.end()
-        place.child = None
+        place.child = place.report = None
         how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         log.info("worker_ended", worker=place.task.number, how=how, said=words)
         if self._deadline is not None and code in (0, -signal.SIGTERM):
             return  # SIGTERM: it came before there was anything to bring in order
         if code == 0 and self._released:
             return
-        if code > 0 or self._deadline is not None:
+        if 0 < code != UsageError.exit_code and self._deadline is None and self._passing(place):
+            self._died(place, words or how)
+        elif code > 0 or self._deadline is not None:
             self._failed(code, words or f"worker {place.task.number} {how}, without a word; see the log")
         else:
             self._died(place, how)
@@ -156,7 +183,7 @@ class Fleet:
         """Let the workers end where nothing is left to do: all is worked off, or what is not is not to be had."""
         now = time.monotonic()
         reports = [p.report for p in self._places if not p.done]
-        calm = bool(self._reached) and all(report is not None and not report.working for report in reports)
+        calm = all(report is not None and not report.working for report in reports)
         self._calm_since = (self._calm_since or now) if calm else None
         missing = sorted(set(range(partitions)) - self._reached)
         if missing and (self._calm_since is None or now - self._calm_since < patience):
@@ -167,6 +194,17 @@ class Fleet:
         for place in self._places:
             if place.child is not None:
                 place.child.tell(Release.ALL)
+
+    def _despair(self) -> None:
+        """Where no worker can serve any of its partitions, a service that stays would only hide it."""
+        if self._deadline is None and all(p.standing is Standing.HALTED for p in self._places):
+            self._stop()
+
+    def _passing(self, place: Place) -> bool:
+        """Whether what ended this worker may pass, as it does for its siblings: a life before was well, not long ago.
+        A first life has only its own patience."""
+        well = place.well_at
+        return place.lives > 1 and well is not None and time.monotonic() - well < self._broker_timeout
 
     def _died(self, place: Place, how: str) -> None:
         """Start it again. The brokers abort what it had not committed, and its successor in the slot has its place."""
@@ -202,16 +240,3 @@ class Fleet:
 
     def _force(self, why: str) -> None:
         raise self._failure or EnvironmentFault(f"{why}; ended by force")
-
-
-@contextlib.contextmanager
-def _bell() -> Iterator["Connection[int, int]"]:
-    """SIGTERM and SIGINT as messages, so that one wait is for everything."""
-    bell, button = Pipe(duplex=False)
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda n, _: button.send(n)) for number in numbers}
-    try:
-        yield bell
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

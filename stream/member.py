@@ -1,15 +1,17 @@
 """A worker that has siblings under one parent. With --until-end it stays until all of them have reached the end: a
-partition that moves between two of them would otherwise be left to nobody.
+partition that moves between two of them would otherwise be left to nobody. With nothing but halted partitions it stays,
+too, and complains at its end: the siblings' partitions go on.
 """
 
 from collections.abc import Callable
 
+from stream.child import Standing
 from stream.partitions import Phase
 from stream.worker import Plan, Rooms, Worker
 
 
 class Member(Worker):
-    """`reached`, `working` and `partitions` may be read on another thread."""
+    """`standing`, `reached`, `working` and `partitions` may be read on another thread."""
 
     def __init__(
         self,
@@ -22,10 +24,25 @@ class Member(Worker):
     ) -> None:
         """released: whether nothing is left to do for any of them."""
         super().__init__(plan, rooms, stopping, clock)
+        rooms.admission.stays = True
+        self._joined = False
         self._released = released
         self.partitions = plan.partitions  # of the input
         self.reached: frozenset[int] = frozenset()  # partitions whose end was committed here, or that are halted
         self.working = True  # whether something that is here has not reached its end
+
+    @property
+    def standing(self) -> Standing:
+        phases = {p.phase for p in list(self._group.partitions.values())}
+        if not phases and self._joined:
+            return Standing.EMPTY
+        if phases == {Phase.LIVE}:
+            return Standing.READY
+        return Standing.HALTED if phases == {Phase.HALTED} else Standing.ON_THE_WAY
+
+    def _turn(self) -> None:
+        self._joined = True
+        super()._turn()
 
     def _ended(self) -> bool:
         at_end = super()._ended()

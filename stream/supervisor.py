@@ -13,7 +13,7 @@ from stream.settings import Settings
 log = structlog.get_logger()
 
 SESSIONS = 2  # that --until-end waits for partitions which no worker has: their owner may be gone
-SHOW, LOOK = 1.0, 0.2  # seconds between two reports, for /metrics and for --until-end
+SHOW, LOOK = 1.0, 0.2  # seconds between two reports; the latter with --until-end
 
 
 def supervise(settings: Settings) -> None:
@@ -21,7 +21,8 @@ def supervise(settings: Settings) -> None:
     logs.configure(settings.log.level, settings.log.format)
     with contextlib.ExitStack() as stack:
         patience = SESSIONS * settings.kafka.session_timeout if settings.delivery.until_end else None
-        fleet = Fleet(tasks(settings), settings.delivery.stop_timeout, patience)
+        delivery = settings.delivery
+        fleet = Fleet(tasks(settings), delivery.stop_timeout, delivery.broker_timeout, patience)
         if settings.http.http:
             from stream.http.health import Address, serving
 
@@ -46,7 +47,7 @@ def tasks(settings: Settings) -> list[Task]:
             number,
             {**given, ("kafka", "instance_id"): f"{settings.kafka.instance_id}-{number}"},
             terminal=sys.stderr.isatty(),
-            report_every=LOOK if settings.delivery.until_end else SHOW if settings.http.http else None,
+            report_every=LOOK if settings.delivery.until_end else SHOW,
         )
         for number in range(1, workers + 1)
     ]

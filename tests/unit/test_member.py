@@ -1,4 +1,4 @@
-"""A worker with siblings, under --until-end: it stays at its end until all are done, and works on what comes."""
+"""A worker with siblings: it stays while others work, under --until-end at its own end, and says how it stands."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -8,6 +8,8 @@ from unittest import mock
 import pytest
 
 from stream.assembly import assemble
+from stream.child import Standing
+from stream.errors import EnvironmentFault
 from stream.member import Member
 from tests import lives
 from tests.lives import correct, filled, numbers, told
@@ -70,3 +72,38 @@ def test_a_release_ends_one_that_has_nothing() -> None:
     looks = itertools.count()
     member = run(filled(2, list(numbers(40))), lambda _: next(looks) > 3, share=[])
     assert (member.working, member.reached) == (False, frozenset())
+
+
+def test_one_whose_partitions_are_all_halted_stays_for_others_and_complains_at_its_end() -> None:
+    # Given: the changelog of its only partition is damaged; another partition is given to it later
+    cluster, seen = filled(2, list(numbers(40))), []
+    cluster.produce("state", 0, b"m", b"{", 0)
+
+    def released(member: Member) -> bool:
+        if member.standing is Standing.HALTED and not seen:
+            seen.append(member.reached)
+            member._link.source.rebalance("assigned", [1])  # type: ignore[attr-defined]
+        return len(member.reached) == 2
+
+    with pytest.raises(EnvironmentFault, match=r"^state \[0\], offset 0: "):
+        run(cluster, released)
+
+    assert seen == [{0}]
+    assert told(cluster, 0) == []
+    assert told(cluster, 1) == lives.expected(cluster, 1)
+
+
+def test_it_tells_nothing_here_from_on_the_way_and_from_ready() -> None:
+    cluster, stood = filled(2, list(numbers(40))), list[Standing]()
+
+    def released(member: Member) -> bool:
+        if stood[-1:] != [member.standing]:
+            stood.append(member.standing)
+            if member.standing is Standing.EMPTY:
+                member._link.source.rebalance("assigned", [0])  # type: ignore[attr-defined]
+        return member.standing is Standing.READY
+
+    member = run(cluster, released, share=[])
+
+    assert stood == [Standing.ON_THE_WAY, Standing.EMPTY, Standing.ON_THE_WAY, Standing.READY]
+    assert member.reached == {0}

@@ -34,14 +34,14 @@ import os, signal, sys, time
 from multiprocessing.connection import Connection
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from stream.child import Release, Report
+from stream.child import Release, Report, Standing
 place, pipe = Path({place!r}), Connection(int(sys.argv[1]))
 n = pipe.recv().number
 life = len(list(place.glob(f"{{n}}-life-*")))
 (place / f"{{n}}-life-{{life}}").touch()
 
-def report(*reached, working=False):
-    pipe.send(Report(0.0, True, 2, frozenset(reached), working, []))
+def report(*reached, working=False, standing="READY"):
+    pipe.send(Report(0.0, Standing[standing], 2, frozenset(reached), working, []))
 
 def fail(line, code=1):
     print("statecast: " + line, file=sys.stderr)
@@ -58,11 +58,13 @@ signal.signal(signal.SIGTERM, stopped)
 """
 
 
-def fleet(place: Path, program: str, workers: int = 2, stop: float = 20.0, end: float | None = None) -> Fleet:
-    """Workers that run this program. stop, end: seconds."""
+def fleet(
+    place: Path, program: str, workers: int = 2, stop: float = 20.0, away: float = 60.0, end: float | None = None
+) -> Fleet:
+    """Workers that run this program. stop, away, end: seconds."""
     script = WORKER.format(root=str(ROOT), place=str(place)) + program
-    each = [Task(n, {}, terminal=False, report_every=None) for n in range(1, workers + 1)]
-    return Fleet(each, stop, end, [sys.executable, "-c", script])
+    each = [Task(n, {}, terminal=False, report_every=1.0) for n in range(1, workers + 1)]
+    return Fleet(each, stop, away, end, [sys.executable, "-c", script])
 
 
 def lives(place: Path, number: int) -> int:
@@ -135,6 +137,66 @@ wait_for_sigterm()
     assert "is wrong" not in re.sub(r".*worker_ended.*", "", "".join(capfd.readouterr()))  # the caller tells it, once
 
 
+def test_who_was_well_in_one_life_and_fails_in_a_later_one_is_started_again_and_the_others_go_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Given: worker 1 was ready when it was killed; the broker is away in its next two lives
+    program = """
+if n == 2: wait_for_sigterm()
+if life == 0: report(); os.kill(os.getpid(), 9)
+if life < 3: fail("cannot reach Kafka")
+report()
+wait_for_sigterm()
+"""
+    thread = signals(tmp_path, ["1-up-3", "2-up-0"], signal.SIGTERM)
+    fleet(tmp_path, program).run()
+    thread.join()
+    assert (lives(tmp_path, 1), lives(tmp_path, 2)) == (4, 1)
+    died = [line for line in "".join(capfd.readouterr()).splitlines() if "worker_died" in line]
+    assert ["cannot reach Kafka" in line for line in died] == [False, True, True]
+
+
+def test_who_does_not_come_back_within_the_broker_timeout_ends_all_with_its_line(tmp_path: Path) -> None:
+    # Given: worker 1 was ready, and each of its later lives ends with an error
+    program = """
+if n == 2: wait_for_sigterm()
+if life == 0: report(); os.kill(os.getpid(), 9)
+fail("cannot reach Kafka")
+"""
+    with pytest.raises(EnvironmentFault, match=r"^cannot reach Kafka$"):
+        fleet(tmp_path, program, away=2.5).run()
+    assert lives(tmp_path, 1) > 2
+    assert (tmp_path / "2-stopped").exists()
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"), [("life or os.kill(os.getpid(), 9); fail('x', 2)", UsageError), ("fail('x')", EnvironmentFault)]
+)
+def test_neither_a_usage_error_nor_an_error_in_a_first_life_is_tried_again(
+    tmp_path: Path, ends: str, kind: type[Exception]
+) -> None:
+    # Given: worker 1 was ready
+    with pytest.raises(kind, match=r"^x$"):
+        fleet(tmp_path, f"n == 1 or wait_for_sigterm(); report(); {ends}").run()
+    assert lives(tmp_path, 1) == (2 if kind is UsageError else 1)
+
+
+def test_workers_that_can_serve_nothing_are_stopped_once_there_is_no_other(tmp_path: Path) -> None:
+    # Given: worker 1 can serve none of its partitions, and worker 2, as it turns out, none either
+    program = """
+signal.signal(signal.SIGTERM, lambda *_: fail(f"[{n}]: damaged"))
+if n == 2:
+    report()
+    while not (place / "1-halted").exists(): time.sleep(0.01)
+report(standing="HALTED")
+(place / f"{n}-halted").touch()
+signal.pause()
+"""
+    with pytest.raises(EnvironmentFault, match=r"^\[[12]\]: damaged$"):
+        fleet(tmp_path, program).run()
+    assert (lives(tmp_path, 1), lives(tmp_path, 2)) == (1, 1)
+
+
 def test_of_several_errors_the_first_is_told(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match=r"^of [12]$"):
         fleet(tmp_path, "fail(f'of {n}')").run()
@@ -148,6 +210,19 @@ def test_a_signal_is_passed_on_and_the_end_is_clean(tmp_path: Path, number: sign
     thread.join()
     assert (tmp_path / "1-stopped").exists()
     assert (tmp_path / "2-stopped").exists()
+
+
+def test_a_signal_that_does_not_interrupt_the_wait_is_heard(tmp_path: Path) -> None:
+    # Given: the signal is handled on another thread, while the main one waits
+    def send() -> None:
+        wait_for(lambda: all((tmp_path / f"{n}-up-0").exists() for n in (1, 2)), 20)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    fleet(tmp_path, "wait_for_sigterm()").run()
+    thread.join()
+    assert (tmp_path / "1-stopped").exists()
 
 
 def test_a_worker_that_does_not_stop_in_time_is_ended_by_force(tmp_path: Path) -> None:
@@ -199,6 +274,70 @@ assert pipe.recv() is Release.ALL
     assert "[1]" in warned[0]
 
 
+def test_with_until_end_a_process_that_gets_no_partition_at_all_ends(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = """
+while not pipe.poll(0.05):
+    report(standing="EMPTY")
+assert pipe.recv() is Release.ALL
+"""
+    fleet(tmp_path, program, end=0.3).run()
+    warned = [line for line in "".join(capfd.readouterr()).splitlines() if "ended_without_partitions" in line]
+    assert len(warned) == 1
+    assert "[0, 1]" in warned[0]
+
+
+@pytest.mark.parametrize(
+    ("standings", "ready"),
+    [
+        (("READY", "READY"), True),
+        (("READY", "EMPTY"), True),
+        (("EMPTY", "EMPTY"), False),
+        (("READY", "ON_THE_WAY"), False),
+        (("READY", "HALTED"), False),
+    ],
+)
+def test_a_fleet_is_ready_where_something_is_live_and_nothing_on_its_way(
+    tmp_path: Path, standings: tuple[str, str], ready: bool
+) -> None:
+    service = fleet(
+        tmp_path, f"report(standing={standings}[n - 1]); (place / f'{{n}}-told').touch(); wait_for_sigterm()"
+    )
+    seen: list[bool] = []
+
+    def look() -> None:
+        wait_for(lambda: all((tmp_path / f"{n}-told").exists() for n in (1, 2)), 20)
+        wait_for(lambda: all(p.report is not None for p in service._places), 20)
+        seen.append(service.ready)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    service.run()
+    thread.join()
+    assert seen == [ready]
+
+
+def test_a_worker_that_falls_silent_does_not_count_as_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given: both say that they are ready; then only worker 2 goes on saying so
+    monkeypatch.setattr("stream.fleet.SILENT", 0.5)
+    program = "report()\nwhile n == 1: signal.pause()\nwhile True: time.sleep(0.05); report()"
+    service = fleet(tmp_path, program)
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(wait_for(lambda: service.ready, 20))
+        seen.append(wait_for(lambda: not service.ready, 20))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    service.run()
+    thread.join()
+    assert seen == [True, True]
+
+
 def test_lines_of_workers_never_mix_however_long_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program = """
 for _ in range(20):
@@ -225,7 +364,7 @@ def test_a_worker_dies_with_its_parent(frozen: bool) -> None:
     )
     program = (
         "import sys, time; from stream.child import Child, Task;"
-        f"child = Child(Task(1, {{}}, False, None), [sys.executable, '-c', {worker!r}]);"
+        f"child = Child(Task(1, {{}}, False, 60.0), [sys.executable, '-c', {worker!r}]);"
         "print(child.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT)
