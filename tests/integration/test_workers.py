@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
+from localbroker.broker import LocalBroker
 from tests.recovery.world import CHECKPOINTS, PARTITIONS, World, progress, until
-from tests.service import ROOT, Service, command, produce, readings
+from tests.service import ROOT, Service, command, create_topic, produce, readings
 
 TWO = ("--workers", "2", *CHECKPOINTS)
 
@@ -110,6 +111,51 @@ def test_a_worker_that_is_killed_comes_back_and_costs_no_event(world: World, cli
         assert service.wait(40) == 0, service.log.read_text()
     world.drain("a", *TWO)
     world.check(events=feed.sent)
+
+
+def test_a_worker_that_comes_back_while_the_broker_is_away_takes_no_other_down(tmp_path: Path) -> None:
+    with LocalBroker() as broker:
+        create_topic(broker.bootstrap_servers, "in", PARTITIONS)
+        world = World(broker.bootstrap_servers, "in", tmp_path, "confluent", session=10.0)
+        with world.watch() as watch, world.serve("a", *TWO, "--http", "127.0.0.1:0") as service:
+            with world.feed(pace=200) as feed:
+                shared(world, service)
+                until(world, "both are ready", lambda: get(service, "readyz")[0] == 200)
+                victim, other = processes(service)
+
+                broker.kill()
+                victim.kill()
+                until(world, "its successor gives up", lambda: len(service.said("worker_died")) == 2)
+                assert "cannot reach Kafka" in service.said("worker_died")[1]["how"]
+                broker.restart()
+
+                until(world, "both are ready again", lambda: get(service, "readyz")[0] == 200)
+                progress(world, watch)
+            assert other.is_running()
+            service.terminate()
+            assert service.wait(40) == 0, service.log.read_text()
+        world.drain("a", *TWO)
+        world.check(events=feed.sent)
+
+
+def test_a_worker_without_a_partition_is_ready_and_at_the_end_nobody_is_waited_for_for_ever(
+    world: World, make_topic: Callable[..., str]
+) -> None:
+    # Given: two partitions; another process has one of them, worker 1 or 2 the other, and its sibling none
+    world.input = make_topic(partitions=2)
+    more = ("--on-stop", "leave", *CHECKPOINTS)
+    with world.serve("b", *more) as other:
+        until(world, "the other serves", lambda: len(live(other).get(0, ())) == 2)
+        with world.serve("a", "--workers", "2", "--http", "127.0.0.1:0", *more) as service:
+            until(world, "one has a partition, one none", lambda: sorted(map(len, live(service).values())) == [0, 1])
+            until(world, "the service is ready", lambda: get(service, "readyz")[0] == 200, 20)
+
+            # When: one starts that finds every partition taken
+            with world.serve("c", "--workers", "2", "--until-end", *more) as late:
+                assert late.wait(90) == 0, late.log.read_text()
+            assert [line["partitions"] for line in late.said("ended_without_partitions")] == [[0, 1]]
+            service.terminate()
+            assert service.wait(40) == 0, service.log.read_text()
 
 
 @contextmanager
