@@ -70,7 +70,14 @@ class Mending:
         metrics.TRANSACTIONS.labels("lost").inc()
         self._group.may_commit = False
         self._link.source.pause([p.number for p in self._group.present()])
-        happened, aborted = False, self._aborted(error)
+        happened, aborted = False, isinstance(error, GenerationOver)
+        if aborted:
+            try:
+                self._link.delivery.abort()
+            except SinkFailed as failed:
+                log.warning("not_aborted", reason=str(failed))
+                aborted, replaced = False, replaced or self._replaced(failed)
+                self._mended = failed
         if not aborted:
             self._link.delivery.close()
         self._wait(error)
@@ -93,17 +100,6 @@ class Mending:
         self._link.source.resume([p.number for p in flowing])
         self._mended = None
         log.info("mended", transaction_took_place=happened)
-
-    def _aborted(self, error: SinkFailed) -> bool:
-        """Whether the transaction was brought to its end at once, so that nothing has to be found out."""
-        if not isinstance(error, GenerationOver):
-            return False
-        try:
-            self._link.delivery.abort()
-        except SinkFailed as failed:
-            log.warning("not_aborted", reason=str(failed))
-            return False
-        return True
 
     def _wait(self, error: SinkFailed) -> None:
         """The first failure is mended at once; what fails again and again is given time, and an end."""

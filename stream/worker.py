@@ -19,7 +19,7 @@ from stream import metrics
 from stream.admission import Admission
 from stream.broker.port import Records
 from stream.ceiling import Ceiling
-from stream.errors import EnvironmentFault, SinkFailed, SlotTaken, Unavailable
+from stream.errors import EnvironmentFault, GenerationOver, SinkFailed, SlotTaken, Unavailable
 from stream.group import Group
 from stream.link import Link
 from stream.mending import Mending
@@ -245,7 +245,7 @@ class Worker:
         failure = self._group.take_failure()
         gone = self._group.gone()
         if failure is None and any(p.moved or self._keeper.in_transaction(p.number) for p in gone):
-            failure = SinkFailed("partitions were lost before their events were committed")
+            failure = GenerationOver("partitions were lost before their events were committed")
         if failure is not None:
             if not isinstance(failure, SinkFailed):
                 raise failure
