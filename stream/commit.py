@@ -117,7 +117,7 @@ class Delivery:
         return took
 
     def abort(self) -> None:
-        """What was published and not committed is not to be seen. Only after GenerationOver. SinkFenced tells of a successor."""
+        """What was published and not committed is not to be seen. Only after GenerationOver. Raises SinkFenced, too."""
         self._ledger.abort(self._timeout)
         self._open = False
 
