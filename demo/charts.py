@@ -1,16 +1,9 @@
-"""The report's charts: matplotlib figures as SVG text that takes its colours and its font from the page.
+"""The report's charts: figures in, SVG text out."""
 
-A colour is drawn as a placeholder and then replaced by one of the page's CSS variables, so that one drawing serves
-light and dark. Knows nothing of the page but the names of those variables.
-"""
-
-import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -19,37 +12,17 @@ from numpy.typing import NDArray
 
 from demo.result import Learned
 from demo.weather import hour
+from loadtest.drawing import BAND, FIRST, INK, THIRD, svg
 
-COLOURS = {  # placeholder -> CSS variable
-    "#010101": "--ink",
-    "#020202": "--muted",
-    "#030303": "--grid",
-    "#040404": "--model",
-    "#050505": "--band",
-    "#060606": "--naive",
-}
-INK, MUTED, GRID, MODEL, BAND, NAIVE = COLOURS
+MODEL, NAIVE = FIRST, THIRD
+WIDTH = 7.6  # inches
 STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text, in the page's font
     "font.size": 11,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
     "axes.titlesize": 12,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "text.color": INK,
-    "legend.frameon": False,
     "legend.fontsize": 10,
-    "legend.labelcolor": MUTED,
 }
 
 
@@ -83,7 +56,7 @@ def windows(panels: Sequence[Window]) -> str:
         _dates(axes[-1])
         axes[-1].set_xlim(hour(int(panels[0].time[0])), hour(int(panels[0].time[-1])))
 
-    return _svg(draw, 2.0 * len(panels) + 0.5, "actual")
+    return svg(draw, "actual against predicted", (WIDTH, 2.0 * len(panels) + 0.5), STYLE)
 
 
 def learning(curve: Sequence[Learned]) -> str:
@@ -102,7 +75,7 @@ def learning(curve: Sequence[Learned]) -> str:
         ax.set_ylabel("quantile loss")
         ax.legend(loc="upper right")
 
-    return _svg(draw, 2.9, "curve")
+    return svg(draw, "loss over the training", (WIDTH, 2.9), STYLE)
 
 
 def histogram(latencies: NDArray[np.float64], marks: dict[str, float]) -> str:
@@ -125,7 +98,7 @@ def histogram(latencies: NDArray[np.float64], marks: dict[str, float]) -> str:
         ax.set_xlabel("milliseconds from the intended send to the prediction's arrival")
         ax.set_ylabel("predictions")
 
-    return _svg(draw, 2.9, "latency")
+    return svg(draw, "latencies", (WIDTH, 2.9), STYLE)
 
 
 def _dates(ax: Axes) -> None:
@@ -141,22 +114,3 @@ def _dates(ax: Axes) -> None:
             offset_formats=["", "%Y", "%Y", "%Y", "%Y", "%Y"],
         )
     )
-
-
-def _svg(draw: Callable[[Figure], None], height: float, name: str) -> str:
-    """A drawing of 7.6 inches' width as an <svg> element."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(7.6, height), layout="constrained")
-        draw(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<g id=\"[^\"]*\"", "<g", svg)  # the same ids stand in every figure; nothing refers to them
-    svg = re.sub(r" ?font-family: [^;\"]*;?", "", svg)
-    svg = re.sub(r"<svg[^>]*viewBox=(\"[^\"]*\")[^>]*>", r'<svg viewBox=\1 role="img">', svg)
-    svg = svg.replace("xlink:href", "href")
-    for placeholder, variable in COLOURS.items():
-        svg = svg.replace(placeholder, f"var({variable})")
-    return svg

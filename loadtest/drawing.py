@@ -7,6 +7,7 @@ light and dark. Knows nothing of the page but the names of those variables, and 
 import io
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
@@ -21,8 +22,9 @@ COLOURS = {  # placeholder -> CSS variable
     "#060606": "--third",
     "#070707": "--fourth",
     "#080808": "--bad",
+    "#090909": "--band",
 }
-INK, MUTED, GRID, FIRST, SECOND, THIRD, FOURTH, BAD = COLOURS
+INK, MUTED, GRID, FIRST, SECOND, THIRD, FOURTH, BAD, BAND = COLOURS
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text, in the page's font
     "font.size": 11.5,
@@ -45,10 +47,16 @@ STYLE: Any = {
 WIDTH, HEIGHT = 5.2, 2.9  # inches; on a phone one unit of the drawing is about one pixel
 
 
-def svg(draw: Callable[[Figure], None], name: str) -> str:
-    """A drawing as an <svg> element. name: what it is to those who do not see it."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+def svg(
+    draw: Callable[[Figure], None],
+    name: str,
+    size: tuple[float, float] = (WIDTH, HEIGHT),
+    style: Any = MappingProxyType({}),
+) -> str:
+    """A drawing as an <svg> element. name: what it is to those who do not see it; size: inches; style: what differs
+    from STYLE."""
+    with mpl.rc_context({**STYLE, **style, "svg.hashsalt": name}):
+        figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})

@@ -23,7 +23,7 @@ def facts(options: LoadOptions) -> dict[str, object]:
     return {
         "command": shlex.join([Path(sys.argv[0]).stem, *sys.argv[1:]]),
         "options": {name: _plain(value) for name, value in chosen.items() if value != defaults[name]},
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "machine": machine(),
         "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
@@ -31,9 +31,8 @@ def facts(options: LoadOptions) -> dict[str, object]:
 
 def machine() -> str:
     """Processor, cores that this process may use, memory, system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory().total / 2**30
-    return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+    return f"{processor()}, {cores()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
 def _plain(value: object) -> object:
@@ -42,7 +41,13 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _processor() -> str:
+def cores() -> int | None:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def processor() -> str:
+    """Its name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -51,7 +56,8 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """Of an installed package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
