@@ -53,28 +53,27 @@ class Followed:
         return (self.events - self.first_events) / (self.last_us - self.first_us) * 1e6
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a follower reads, and how."""
+
+    bootstrap_servers: str
+    client: ClientName
+    topic: str  # of the outputs; it may still be missing
+    start: dict[int, int]  # per input partition, the first offset that counts
+    codec: CodecName
+    timeout: float  # seconds without any new output after which the rest is given up
+    interval: float  # seconds between two points of the figures over time
+
+
 class Follower:
     """The parent's end. `with Follower(...)` returns once the child reads; leaving ends the child."""
 
-    def __init__(
-        self,
-        bootstrap_servers: str,
-        client: ClientName,
-        topic: str,
-        start: dict[int, int],
-        *,
-        codec: CodecName = "json",
-        timeout: float,
-        interval: float,
-        progress: Callable[[int], None],
-    ) -> None:
-        """topic: of the outputs; it may still be missing. start: per input partition, the first offset that counts.
-        interval: seconds between two points of the figures over time."""
+    def __init__(self, order: Order, progress: Callable[[int], None]) -> None:
         self._progress = progress
         context = multiprocessing.get_context("spawn")  # a client's threads would not survive a fork
         self._pipe, self._far = context.Pipe()
-        arguments = (self._far, bootstrap_servers, client, topic, start, codec, timeout, interval)
-        self._process = context.Process(target=_child, args=arguments, daemon=True)
+        self._process = context.Process(target=_child, args=(self._far, order), daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
@@ -130,36 +129,19 @@ class Follower:
         return None
 
 
-def _child(
-    pipe: Connection,
-    servers: str,
-    client: ClientName,
-    topic: str,
-    start: dict[int, int],
-    codec: CodecName,
-    timeout: float,
-    interval: float,
-) -> None:
+def _child(pipe: Connection, order: Order) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the parent ends the child
     try:
-        _follow(pipe, servers, client, topic, start, codec, timeout, interval)
+        _follow(pipe, order)
     except LoadTestError as error:
         pipe.send(str(error))
     except (EOFError, OSError):
         return  # nobody listens any more
 
 
-def _follow(
-    pipe: Connection,
-    servers: str,
-    client: ClientName,
-    topic: str,
-    start: dict[int, int],
-    codec: CodecName,
-    timeout: float,
-    interval: float,
-) -> None:
-    cluster = connect(servers, client)
+def _follow(pipe: Connection, order: Order) -> None:
+    topic, start, timeout = order.topic, order.start, order.timeout
+    cluster = connect(order.bootstrap_servers, order.client)
     goal: list[Goal] = []
 
     def asked() -> Goal | None:
@@ -176,7 +158,7 @@ def _follow(
             f"--output-topic {topic}: has {len(positions)} partitions, the input topic has {len(start)}; "
             "an event's outcome goes to its own partition number, so they must be equal"
         )
-    arrivals = Arrivals(start, interval=interval, codec=CODECS[codec])
+    arrivals = Arrivals(start, interval=order.interval, codec=CODECS[order.codec])
     reader = cluster.reader(topic)
     reader.assign(positions)
     arrivals.begin(time.time_ns() // 1000)

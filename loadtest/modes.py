@@ -10,7 +10,7 @@ from export.signature import load
 from loadtest.attendant import Attendant
 from loadtest.errors import EnvironmentFault
 from loadtest.follow import Goal
-from loadtest.follower import Followed, Follower
+from loadtest.follower import Followed, Follower, Order
 from loadtest.kafka import connect, create, existing
 from loadtest.latency import figures_ms
 from loadtest.offer import Offered
@@ -176,16 +176,16 @@ def _ends(cluster: Cluster, topic: str) -> dict[int, int]:
 
 
 def _follower(options: LoadOptions, start: dict[int, int], progress: Callable[[int], None]) -> Follower:
-    return Follower(
+    order = Order(
         options.bootstrap_servers,
         options.client,
         options.output_topic,
         start,
-        codec=options.codec,
-        timeout=options.timeout,
-        interval=options.watch_interval,
-        progress=progress,
+        options.codec,
+        options.timeout,
+        options.watch_interval,
     )
+    return Follower(order, progress)
 
 
 def _goal(cluster: Cluster, topic: str, start: dict[int, int], events: int) -> Goal:
