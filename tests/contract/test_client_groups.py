@@ -156,27 +156,35 @@ def test_a_rebalance_under_a_transaction_costs_no_more_than_an_abort(group_world
 def test_who_ends_between_the_rounds_of_a_rebalance_leaves_partitions_that_a_second_one_gives_away(
     kafka: Broker, make_topic: MakeTopic
 ) -> None:
-    """With kafka-python, whose second round waits for a poll."""
-    topic = make_topic(4)
-    world = World(choose("kafka-python"), kafka.bootstrap_servers)
-    try:
-        a, b = world.joined(topic, 4, "a"), world.member(topic, "b")
-        wait_until("the first round takes some from a", lambda: heard(a, "revoked"), a.poll, b.poll)
-        moving = set(heard(a, "revoked"))
-        a.source.close(leave=False)
-        again = world.member(topic, "a")
-        wait_until(
-            "its successor has the rest", lambda: again.assigned_now | moving == {0, 1, 2, 3}, again.poll, b.poll
-        )
-        with closing(Admin(world.identity())) as admin:
-            found = lambda: admin.unowned(world.group, topic, 4)  # noqa: E731
-            wait_until("nobody asks for the second round", lambda: found() == moving, again.poll, b.poll)
+    """With kafka-python, whose second round waits for a poll; now and then that is the one in which the first ends."""
+    for _ in range(8):
+        world = World(choose("kafka-python"), kafka.bootstrap_servers)
+        try:
+            if ends_between_the_rounds(world, make_topic(4)):
+                return
+        finally:
+            world.close()
+    pytest.fail("the second round was never late")
+
+
+def ends_between_the_rounds(world: World, topic: str) -> bool:
+    """Whether the second round was still to come when the member ended; then partitions had no owner, and got one."""
+    a, b = world.joined(topic, 4, "a"), world.member(topic, "b")
+    wait_until("the first round takes some from a", lambda: heard(a, "revoked"), a.poll, b.poll)
+    moving = set(heard(a, "revoked"))
+    a.source.close(leave=False)
+    again = world.member(topic, "a")
+    with closing(Admin(world.identity())) as admin:
+        found = lambda: admin.unowned(world.group, topic, 4)  # noqa: E731
+        settled = lambda: again.assigned_now and found() in (moving, set())  # noqa: E731
+        wait_until("its successor has its share", settled, again.poll, b.poll)
+        late = found() == moving
+        if late:
             for member in (again, b):
                 member.source.join_again()
-            wait_until("all are shared", lambda: len(again.assigned_now | b.assigned_now) == 4, again.poll, b.poll)
-            wait_until("none is without an owner", lambda: not found(), again.poll, b.poll)
-    finally:
-        world.close()
+        wait_until("all are shared", lambda: len(again.assigned_now | b.assigned_now) == 4, again.poll, b.poll)
+        wait_until("none is without an owner", lambda: not found(), again.poll, b.poll)
+    return late
 
 
 def test_a_member_that_joins_again_and_those_beside_it_share_all_partitions(
