@@ -11,19 +11,22 @@ from export.signature import FORMAT, Signature, attach
 
 
 def sign(config: Config, **facts: Any) -> Signature:
-    """The signature of a network of this config; facts are the signature's other fields (training, metrics, ...)."""
+    """The signature of a network of this config; facts are the signature's other fields (training, symbols, ...)."""
     return Signature(
         format=FORMAT,
-        task="number",
+        task=config.task,
         features=config.features,
         targets=config.targets,
         state=config.state,
-        levels=LEVELS,
-        cell="lstm",
+        levels=LEVELS if config.task == "number" else (),
+        cell=config.cell,
         hidden=config.hidden,
         layers=config.layers,
         scaling=config.scaling,
         lags=config.lags,
+        head=config.head,
+        calendar=config.calendar,
+        since_last=config.since_last,
         **facts,
     )
 

@@ -123,7 +123,7 @@ def onnx_lstm(weights: Weights, layer: int) -> tuple[np.ndarray, np.ndarray, np.
     """One layer's weights in ONNX's order of gates (input, output, forget, cell), with the axis of directions."""
 
     def order(name: str) -> np.ndarray:
-        i, f, g, o = np.split(weights[f"lstm.{name}_l{layer}"], 4)
+        i, f, g, o = np.split(weights[f"cells.{name}_l{layer}"], 4)
         return np.concatenate([i, o, f, g])
 
     bias = np.concatenate([order("bias_ih"), order("bias_hh")])

@@ -17,6 +17,10 @@ METADATA_KEY = "statecast"
 
 Task = Literal["number", "symbol", "class"]
 Scaling = Literal["fixed", "stream"]
+Cell = Literal["lstm", "graves-lstm", "gru", "rnn"]
+Head = Literal["quantile", "normal"]
+Calendar = Literal["hour", "weekday", "year"]  # the day's, the week's and the year's cycle
+Per = Literal["sequence", "event"]
 
 
 class ModelFileError(Exception):
@@ -53,28 +57,64 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything about a model that is not a weight.
 
-    Task `number`, inputs: `x` float32 [time, batch, features] and `mask` float32 [time, batch, features] (1 where the
-    value is there, 0 where it is missing; x is 0 there), and each state tensor [batch, *shape]. Outputs: `quantiles`
-    float32 [time, batch, targets, levels], in the user's units, ascending along the last axis, for the stream's next
-    event; `surprise` float32 [time, batch, targets], -log10 of the two-sided tail probability of this event under the
-    prediction made before it; and each next state tensor [batch, *shape].
+    Inputs: `x` and `mask` float32 [time, batch, columns] (mask 1 where the value is there, 0 where it is missing; x is
+    0 there), and each state tensor [batch, *shape]. The columns are the features; where `clock` is true, then the
+    event's time: whole hours since 1970, and the milliseconds beyond them, both exact in float32.
+
+    Outputs: each next state tensor [batch, *shape]; `surprise` float32 [time, batch, targets], -log10 of the
+    probability of this event under the prediction made before it; and what is predicted of the stream's next event.
+    Task `number`: `quantiles` float32 [time, batch, targets, levels], in the user's units, ascending along the last
+    axis; surprise is of the two-sided tail.
+    Task `symbol`: x is the index of the symbol in `symbols` (a float32, exact), and `probabilities` float32
+    [time, batch, 1, symbols] are those of the next symbol.
+    Task `class`: `probabilities` float32 [time, batch, 1, classes] are those of the stream's class after this event;
+    surprise is 0.
     """
 
     format: int
     task: Task
     features: tuple[str, ...]
-    targets: tuple[str, ...]  # the features that are predicted, in the order of the output's axis
+    targets: tuple[str, ...]  # the features that are predicted, in the order of the outputs' axis; of a class: its name
     state: tuple[StateTensor, ...]
-    levels: tuple[float, ...]  # the probabilities of the quantiles, ascending, 0.5 among them
-    cell: str
+    levels: tuple[float, ...] = ()  # task number: the probabilities of the quantiles, ascending, 0.5 among them
+    cell: Cell
     hidden: int
     layers: int
-    scaling: Scaling
+    scaling: Scaling = "stream"
     lags: tuple[int, ...] = ()
+    head: Head = "quantile"
+    calendar: tuple[Calendar, ...] = ()
+    since_last: bool = False
+    symbols: tuple[str, ...] = ()  # task symbol; the first one, "", stands for all that are not here
+    text: str = ""  # task symbol: what the symbols were cut from a text as: "characters", "bytes", "words", or nothing
+    classes: tuple[str, ...] = ()  # task class
+    per: Per = "event"  # task class: what has a label
     training: Training = Training()
     metrics: dict[str, float] = {}  # scores on the test part, e.g. "mase", "coverage_90"
     parity: float | None = None  # max abs difference to the PyTorch module, in units of the stream's scale
     package: str = ""
+
+    @property
+    def clock(self) -> bool:
+        """Whether x has the event's time after the features."""
+        return bool(self.calendar) or self.since_last
+
+    @property
+    def columns(self) -> int:
+        """Columns of x and mask."""
+        return len(self.features) + (2 if self.clock else 0)
+
+    @property
+    def output(self) -> str:
+        """The name of what is predicted."""
+        return "quantiles" if self.task == "number" else "probabilities"
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """Of one event's prediction."""
+        if self.task == "number":
+            return len(self.targets), len(self.levels)
+        return 1, len(self.symbols or self.classes)
 
     @property
     def row_width(self) -> int:
@@ -150,13 +190,17 @@ def _read(path: Path | str, model: onnx.ModelProto) -> Signature:
     inputs = {value.name for value in model.graph.input}
     outputs = {value.name for value in model.graph.output}
     names = {"x", "mask", *(t.input for t in signature.state)} - inputs
-    names |= {"quantiles", "surprise", *(t.output for t in signature.state)} - outputs
-    if signature.task == "number" and names:
+    names |= {signature.output, "surprise", *(t.output for t in signature.state)} - outputs
+    if names:
         raise ModelFileError(
             f"model {path}: its signature names {', '.join(sorted(names))}, which the graph lacks; export it again"
         )
-    if 0.5 not in signature.levels or not set(signature.targets) <= set(signature.features):
-        raise ModelFileError(f"model {path}: its signature lacks the median or names unknown targets; export it again")
+    if signature.task != "class" and not set(signature.targets) <= set(signature.features):
+        raise ModelFileError(f"model {path}: its signature names unknown targets; export it again")
+    if (0.5 not in signature.levels) if signature.task == "number" else signature.output_shape[1] < 2:
+        raise ModelFileError(
+            f"model {path}: its signature lacks the median, the symbols or the classes; export it again"
+        )
     return signature
 
 

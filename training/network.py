@@ -56,7 +56,7 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         targets = len(config.targets)
-        self.lstm = nn.LSTM(config.input_width, config.hidden, config.layers)
+        self.cells = nn.LSTM(config.input_width, config.hidden, config.layers)
         self.head = nn.Linear(config.hidden, targets * HEAD_WIDTH)
         if config.lags:
             self.linear = nn.Linear(config.linear_width, targets * config.experts, bias=False)
@@ -149,7 +149,7 @@ class Network(nn.Module):
         config = self.config
         around = self.around(x, mask, state)
         h, c = (torch.stack([state[f"{kind}{layer}"] for layer in range(config.layers)]) for kind in "hc")
-        y, (next_h, next_c) = self.lstm(around.seen, (h, c))
+        y, (next_h, next_c) = self.cells(around.seen, (h, c))
         following = around.state | {f"h{i}": next_h[i] for i in range(len(h))}
         following |= {f"c{i}": next_c[i] for i in range(len(h))}
         correction, widths = self.predict(torch.cat([h[-1:], y]))

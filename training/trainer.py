@@ -114,7 +114,7 @@ def train(
 def initialise(network: Network) -> None:
     """Xavier and orthogonal weights, forget gates open, a narrow head (Glorot 2010; Saxe 2014; Jozefowicz 2015)."""
     hidden = network.config.hidden
-    for name, weight in network.lstm.named_parameters():
+    for name, weight in network.cells.named_parameters():
         if "bias" in name:
             nn.init.zeros_(weight)
             if "bias_ih" in name:

@@ -29,7 +29,7 @@ def run(
             lanes = len(window.pieces)
             h, c = h[:, :lanes].contiguous(), c[:, :lanes].contiguous()
             seen, linear, doubts, change, weight = _gather(prepared, window)
-            hidden, (h, c) = network.lstm(nn.functional.dropout(seen, dropout / 2), (h, c))
+            hidden, (h, c) = network.cells(nn.functional.dropout(seen, dropout / 2), (h, c))
             correction, widths = network.predict(nn.functional.dropout(hidden, dropout))
             base = correction
             if config.lags:
