@@ -14,7 +14,7 @@ from demo.weather import Events
 from demo.workspace import Workspace
 from export.signature import Signature, fingerprint, load
 from training.data import read_events
-from training.splits import Split, split
+from training.splits import cut_times
 
 TRAINED, VALIDATED = 0.7, 0.1  # shares of the events in time order; the rest is scored
 
@@ -30,15 +30,14 @@ class Model:
 
 def boundaries(data: Path) -> tuple[int, int]:
     """Where training ends and where the scored part begins, as `statecast train` cuts; epoch milliseconds."""
-    cut: Split = split(read_events([data], "key", ["value"], "time"), TRAINED, VALIDATED)
-    return cut.valid, cut.test
+    return cut_times(read_events([data], "key", ["value"], "time"), TRAINED, VALIDATED)
 
 
 def learn(events: Events, workspace: Workspace, seconds: float, screen: Screen) -> Model:
     """Train and export. Raises StepFailed where that fails; parity is checked by the export itself."""
     screen.head(f"statecast train: an LSTM on the first {TRAINED:.0%} of the time, at most {seconds:g} s")
     arguments = ["train", str(workspace.data), "--key", "key", "--value", "value", "--time", "time"]
-    arguments += ["--out", str(workspace.run), "--max-seconds", f"{seconds:g}"]
+    arguments += ["--out", str(workspace.run), "--budget", f"{seconds / 60:g}"]
     arguments += ["--train-share", str(TRAINED), "--valid-share", str(VALIDATED)]
     metrics = workspace.run / "metrics.jsonl"
     began = time.monotonic()

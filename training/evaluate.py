@@ -63,7 +63,7 @@ def predictions(path: Path, events: Events) -> Array:
 def evaluate(path: Path, events: Events, split: Split, order: int) -> Scores:
     """Scores per stream and in all: keys `all` and `streams`, each with `events`, `model`, `persistence`, `ar`."""
     before = predictions(path, events)
-    part = split.part(events.time)
+    part = split.part
     found: dict[str, Errors] = {}
     for key, index in zip(events.keys, events.per_stream(), strict=True):
         values = events.values[index]

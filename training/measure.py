@@ -19,7 +19,7 @@ def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) ->
     """
     if wanted is not None:
         return tuple(sorted(set(wanted))) if max(wanted, default=1) > 1 else ()
-    counts = np.bincount(events.stream[split.part(events.time) == TRAIN], minlength=len(events.keys))
+    counts = np.bincount(events.stream[split.part == TRAIN], minlength=len(events.keys))
     length = float(np.median(counts[counts > 0]))
     lags = tuple(lag for lag in (*DAILY, *WEEKLY) if lag * MODEST <= length)
     return lags if len(lags) > 1 else ()
@@ -27,7 +27,7 @@ def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) ->
 
 def constants(events: Events, split: Split, config: Config) -> Weights:
     """The weights that are not learned but measured on the training part: centre, spread and scale, or the prior."""
-    trained = split.part(events.time) == TRAIN
+    trained = split.part == TRAIN
     streams = [events.values[index[trained[index]]] for index in events.per_stream()]
     streams = [np.clip(values, -VALUE_LIMIT, VALUE_LIMIT) for values in streams if len(values)]
     changes = np.array([mean_changes(values) for values in streams])  # [streams, features]

@@ -55,7 +55,7 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
     indexes = events.per_stream()
     first = np.concatenate([[0], np.cumsum([max(len(index) - 1, 0) for index in indexes])]).astype(np.int64)
     total, targets = int(first[-1]), len(columns)
-    part = split.part(events.time)
+    part = split.part
     trained, known = (
         np.array([(part[index[1:]] <= last).sum() for index in indexes], np.int64) for last in (TRAIN, VALID)
     )

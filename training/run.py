@@ -189,7 +189,7 @@ def _fit_experts(network: Network, prepared: Prepared, seed: int) -> None:
 
 
 def _window(events: Events, parts: Split) -> Training:
-    trained = parts.part(events.time) == TRAIN
+    trained = parts.part == TRAIN
     first, last = (
         datetime.fromtimestamp(int(time) / 1000, UTC).isoformat() if events.timed else ""
         for time in (events.time[trained].min(), events.time[trained].max())

@@ -16,14 +16,11 @@ TRAIN, VALID, TEST = 0, 1, 2
 
 @dataclass(frozen=True)
 class Split:
-    """Training is all before `valid` (milliseconds), validation before `test`, the test part the rest."""
+    """Each event's part, and the times at which the parts begin, in milliseconds, where they are cut by time."""
 
-    valid: int
-    test: int
-
-    def part(self, time: NDArray[np.int64]) -> NDArray[np.int8]:
-        """TRAIN, VALID or TEST for each time."""
-        return ((time >= self.valid).astype(np.int8) + (time >= self.test)).astype(np.int8)
+    part: NDArray[np.int8]  # [events] TRAIN, VALID or TEST
+    valid: int | None
+    test: int | None
 
 
 def split(events: Events, train_share: float, valid_share: float) -> Split:
@@ -31,9 +28,8 @@ def split(events: Events, train_share: float, valid_share: float) -> Split:
 
     Raises DataError where a part would be empty.
     """
-    valid, test = (events.time[int(len(events) * share)] for share in (train_share, train_share + valid_share))
-    result = Split(int(valid), int(test))
-    counts = np.bincount(result.part(events.time), minlength=3)
+    result = split_at(events, *cut_times(events, train_share, valid_share))
+    counts = np.bincount(result.part, minlength=3)
     if (counts == 0).any():
         raise DataError(
             f"{len(events)} events cannot be split by time into training, validation and test ({counts[TRAIN]}, "
@@ -42,9 +38,21 @@ def split(events: Events, train_share: float, valid_share: float) -> Split:
     return result
 
 
+def cut_times(events: Events, train_share: float, valid_share: float) -> tuple[int, int]:
+    """The times at which validation and test begin, by shares of the events in time order."""
+    valid, test = (events.time[int(len(events) * share)] for share in (train_share, train_share + valid_share))
+    return int(valid), int(test)
+
+
+def split_at(events: Events, valid: int, test: int) -> Split:
+    """Training is all before the time `valid`, validation before `test`, the test part the rest."""
+    part = ((events.time >= valid).astype(np.int8) + (events.time >= test)).astype(np.int8)
+    return Split(part, valid, test)
+
+
 def check_values(events: Events, split: Split) -> None:
     """Raise DataError where there is nothing to learn of a feature, or nothing to validate by."""
-    part = split.part(events.time)
+    part = split.part
     there = np.isfinite(events.values)
     for name, column in zip(events.features, there.T, strict=True):
         if not column.any():

@@ -173,7 +173,7 @@ def test_parts_are_cut_by_time_alone(tmp_path: Path) -> None:
     rows = "".join(f"{i // 2},{'ab'[i % 2]},{i}\n" for i in range(100))
     events = read(tmp_path, "t,k,v\n" + rows)
     parts = split(events, 0.7, 0.1)
-    found = parts.part(events.time)
+    found = parts.part
     assert np.bincount(found).tolist() == [70, 10, 20]
     for part, later in ((TRAIN, VALID), (VALID, TEST)):
         assert events.time[found == part].max() < events.time[found == later].min()

@@ -16,7 +16,7 @@ from training.measure import choose_lags, constants
 from training.naive import forward_filled, mean_changes
 from training.network import Network
 from training.prepare import prepare
-from training.splits import Split
+from training.splits import split_at
 
 
 def made(streams: list[np.ndarray]) -> Events:
@@ -75,7 +75,8 @@ def test_experts_find_the_groups_that_made_the_streams() -> None:
         for t in range(1, 400):
             values[t] = coefficient * values[t - 1] + random.normal()
         streams.append(values)
-    events, parts = made(streams), Split(300, 350)
+    events = made(streams)
+    parts = split_at(events, 300, 350)
     network = Network(Config(hidden=4, lags=(1, 2), experts=4))
     prepared = prepare(events, parts, network)
     found = experts.fit(prepared, 0, 4, seed=0)
@@ -119,10 +120,10 @@ def test_constants_come_from_the_training_part_alone(scaling: str) -> None:
     random = np.random.default_rng(2)
     streams = [random.normal(size=100).cumsum() * 10.0**i for i in range(3)]
     config = Config(scaling=scaling, hidden=4)  # type: ignore[arg-type]
-    before = constants(made(streams), Split(70, 80), config)
+    before = constants(made(streams), split_at(made(streams), 70, 80), config)
     for values in streams:
         values[70:] = 1e9
-    after = constants(made(streams), Split(70, 80), config)
+    after = constants(made(streams), split_at(made(streams), 70, 80), config)
     assert all(np.array_equal(before[name], after[name]) for name in before)
     config.check(Network(config).weights() | before)
 
@@ -131,16 +132,20 @@ def test_constants_come_from_the_training_part_alone(scaling: str) -> None:
 @pytest.mark.parametrize("value", [0.0, 5.0, np.nan])
 def test_constants_of_streams_that_never_change_are_usable(scaling: str, value: float) -> None:
     config = Config(scaling=scaling, hidden=4)  # type: ignore[arg-type]
-    config.check(Network(config).weights() | constants(made([np.full(20, value)]), Split(14, 16), config))
+    events = made([np.full(20, value)])
+    config.check(Network(config).weights() | constants(events, split_at(events, 14, 16), config))
 
 
 def test_lags_reach_as_far_as_streams_are_long() -> None:
-    parts = Split(700, 800)
-    assert choose_lags(made([np.zeros(1000)]), parts, None) == (*range(1, 25), 168)
-    assert choose_lags(made([np.zeros(400)]), parts, None) == tuple(range(1, 25))
-    assert choose_lags(made([np.zeros(40)]), parts, None) == tuple(range(1, 11))
-    assert choose_lags(made([np.zeros(6)]), parts, None) == ()
-    assert choose_lags(made([np.zeros(6)]), parts, (7, 1)) == (1, 7)
+    def chosen(length: int, wanted: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        events = made([np.zeros(length)])
+        return choose_lags(events, split_at(events, 700, 800), wanted)
+
+    assert chosen(1000) == (*range(1, 25), 168)
+    assert chosen(400) == tuple(range(1, 25))
+    assert chosen(40) == tuple(range(1, 11))
+    assert chosen(6) == ()
+    assert chosen(6, (7, 1)) == (1, 7)
 
 
 def test_calibration_makes_each_level_cover_what_it_says() -> None:
