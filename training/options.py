@@ -3,98 +3,262 @@
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from typing import Any, Literal, get_args
 
-from export.signature import Scaling
+from export.signature import Calendar, Cell, Head, Per, Scaling, Task
 from training.errors import TrainingError
 
-MOST = {"hidden": 4096, "layers": 64, "threads": 1024}  # far beyond what serves anybody
+Text = Literal["characters", "bytes", "words"]
+Optimizer = Literal["adamw", "adam", "rmsprop", "sgd"]
+Schedule = Literal["cosine", "plateau", "constant"]
+Clipping = Literal["norm", "layer", "kind", "value", "unit", "none"]
+
+COUNTS = (
+    *("hidden", "layers", "max_parameters", "vocabulary", "experts", "epochs", "patience"),
+    *("tbptt", "lanes", "ar_order", "threads"),
+)
+MOST = {"hidden": 4096, "layers": 64, "threads": 1024, "lanes": 65536, "tbptt": 65536}  # far beyond what serves anybody
 
 
-def _help(text: str) -> dict[str, str]:
-    return {"help": text}
+def _help(text: str, **more: Any) -> dict[str, Any]:
+    return {"help": text, **more}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Defaults are meant to be good without tuning."""
+    """Defaults are meant to be good without tuning; where one is None it follows from the task and the data."""
 
     out: Path = field(
         default=Path("RUN"), metadata=_help("folder that gets model.onnx, weights, metrics and the model card")
     )
-    key: str | None = field(
-        default=None, metadata=_help("column that names the stream; without it all rows are one stream")
+    resume: bool = field(default=False, metadata=_help("go on with the run in --out, from its last checkpoint"))
+    task: Task | None = field(
+        default=None,
+        metadata=_help(
+            "what is predicted: the next number, the next symbol of a few, or a class",
+            shown="symbol with --text, class with --label or --labels, else number",
+        ),
     )
+
+    # The data
+    key: str | None = field(default=None, metadata=_help("column that names the stream; without it all is one stream"))
     value: tuple[str, ...] = field(
-        default=("value",), metadata=_help("column of numbers, a feature of the model; may be given several times")
+        default=(),
+        metadata=_help("column of values, a feature of the model; may be given several times", shown="value"),
     )
     time: str | None = field(
         default=None,
         metadata=_help("column of times (ISO 8601, epoch seconds or milliseconds); else the order of rows"),
     )
-    task: str = field(default="number", metadata=_help("what is predicted; this version knows 'number'"))
-    hidden: int = field(default=64, metadata=_help("units of each LSTM layer"))
-    layers: int = field(default=1, metadata=_help("LSTM layers"))
-    scaling: Scaling = field(
-        default="stream", metadata=_help("'stream': each stream by its own past; 'fixed': constants from training")
+    label: str | None = field(default=None, metadata=_help("column of class names: trains the task class"))
+    wide: bool = field(default=False, metadata=_help("each column but --time is a stream"))
+    sequences: bool = field(default=False, metadata=_help("DATA are directories with one CSV for each sequence"))
+    labels: Path | None = field(
+        default=None, metadata=_help("directory with one file for each sequence, whose last line is its class")
     )
-    lags: tuple[int, ...] | None = field(
-        default=None, metadata=_help("lags of the linear paths; default 1 to 24 and 168, as far as streams go")
+    skip_lines: int = field(default=0, metadata=_help("lines before the header, or before the data, of each file"))
+    delimiter: str = field(default=",", metadata=_help("what separates the columns of a CSV; `tab` for tabulators"))
+    header: bool | None = field(
+        default=None, metadata=_help("whether the files of --sequences have a header", shown="found out")
     )
-    experts: int = field(
-        default=8, metadata=_help("linear paths that each stream chooses from (at most one per stream)")
+    text: Text | None = field(
+        default=None, metadata=_help("DATA are texts, each one stream of characters, bytes or words")
     )
-    epochs: int = field(default=40, metadata=_help("passes over the training part, at most"))
-    patience: int = field(default=6, metadata=_help("passes without a better validation score before training ends"))
-    max_seconds: float = field(
-        default=300.0, metadata=_help("training ends with the best weights so far after this many seconds")
+    topic: str | None = field(default=None, metadata=_help("Kafka topic to read the events from, in place of DATA"))
+    bootstrap_servers: str = field(
+        default="127.0.0.1:9092", metadata=_help("brokers of --topic, HOST:PORT[,HOST:PORT]")
     )
-    learning_rate: float = field(
-        default=3e-3, metadata=_help("AdamW's step at first; halved where the validation score stands still")
+    start: str | None = field(
+        default=None, metadata=_help("first offset of each partition of --topic, or a time", shown="what is there")
     )
-    weight_decay: float = field(default=1e-2, metadata=_help("AdamW's decay of weights"))
-    dropout: float = field(
-        default=0.2,
-        metadata=_help("share of the LSTM's outputs, and half of it of its inputs, that are hidden in training"),
+    end: str | None = field(
+        default=None, metadata=_help("offset or time before which --topic is read", shown="what is there now")
     )
-    window: int = field(default=48, metadata=_help("events of truncated back-propagation through time"))
-    lanes: int = field(default=64, metadata=_help("pieces of streams that are trained side by side"))
+
+    # Which part is for what
     train_share: float = field(default=0.7, metadata=_help("first part of the events in time order, for training"))
     valid_share: float = field(
         default=0.1, metadata=_help("next part, for early stopping and calibration; the rest is the test part")
     )
-    ar_order: int = field(
-        default=24, metadata=_help("order of the linear autoregression that the model is compared with")
+    valid_from: str | None = field(default=None, metadata=_help("time at which validation begins, instead of a share"))
+    test_from: str | None = field(
+        default=None, metadata=_help("time at which the test part begins, instead of a share")
     )
-    threads: int = field(default=1, metadata=_help("threads of PyTorch; the same number gives the same bytes"))
+    hold_out_streams: float = field(
+        default=0.0, metadata=_help("share of the streams that are in the test part only, whatever their times")
+    )
+    per: Per | None = field(
+        default=None,
+        metadata=_help("what has a class: the whole sequence, or each event", shown="sequence where it never changes"),
+    )
+
+    # The network
+    cell: Cell = field(default="lstm", metadata=_help("recurrent cell; graves-lstm has peepholes"))
+    hidden: int | None = field(
+        default=None, metadata=_help("units of each layer", shown="64; of symbols what --max-parameters allows")
+    )
+    layers: int = field(default=1, metadata=_help("recurrent layers"))
+    bidirectional: bool = field(default=False, metadata=_help("refused: it would need the future"))
+    max_parameters: int = field(
+        default=350_000, metadata=_help("weights of a network of symbols whose --hidden is not given, at most")
+    )
+    head: Head = field(
+        default="quantile", metadata=_help("of numbers: five quantiles, or the mean and deviation of a normal")
+    )
+    scaling: Scaling | None = field(
+        default=None,
+        metadata=_help(
+            "'stream': each stream by its own past; 'fixed': constants from training",
+            shown="what does better on the validation part",
+        ),
+    )
+    lags: tuple[int, ...] | None = field(
+        default=None, metadata=_help("lags of the linear paths", shown="found from the training part's autocorrelation")
+    )
+    experts: int = field(
+        default=8, metadata=_help("linear paths that each stream chooses from (at most one per stream)")
+    )
+    calendar: tuple[Calendar, ...] | None = field(
+        default=None,
+        metadata=_help(
+            "cycles of the event's time that the network sees: hour (of the day), weekday, year",
+            shown="what does better on the validation part",
+        ),
+    )
+    since_last: bool = field(default=False, metadata=_help("the network sees the time since the stream's last event"))
+    vocabulary: int = field(
+        default=20_000, metadata=_help("symbols that are told apart, the most frequent ones; the rest is one more")
+    )
+    dropout: float | None = field(
+        default=None,
+        metadata=_help(
+            "share of a layer's outputs, and half of it of the inputs, that are hidden in training",
+            shown="by the task and the events that there are for each weight",
+        ),
+    )
+
+    # The trainer
+    budget: float = field(
+        default=20.0, metadata=_help("minutes that training may take; structures are tried within it")
+    )
+    epochs: int | None = field(
+        default=None, metadata=_help("passes over the training part, at most", shown="by task and size")
+    )
+    patience: int = field(default=6, metadata=_help("passes without a better validation score before training ends"))
+    tbptt: int | None = field(
+        default=None, metadata=_help("events of truncated back-propagation through time", shown="by task")
+    )
+    lanes: int = field(default=64, metadata=_help("pieces of streams that are trained side by side"))
+    optimizer: Optimizer = field(default="adamw", metadata=_help("how weights are stepped"))
+    learning_rate: float | None = field(default=None, metadata=_help("the optimizer's step at first", shown="by task"))
+    momentum: float = field(default=0.9, metadata=_help("of --optimizer sgd"))
+    weight_decay: float = field(
+        default=1e-2, metadata=_help("L2 regularisation: of the gradient, or of the weights themselves with adamw")
+    )
+    schedule: Schedule | None = field(
+        default=None,
+        metadata=_help(
+            "cosine: falls to nothing over the epochs; plateau: halved where validation stands still", shown="by task"
+        ),
+    )
+    clipping: Clipping = field(
+        default="norm",
+        metadata=_help(
+            "of gradients: norm of all; of each layer; of each kind of parameter; each value; unit: always norm 1"
+        ),
+    )
+    clip: float = field(default=1.0, metadata=_help("the bound of --clipping"))
+    average: float = field(default=0.99, metadata=_help("decay of the averaged weights that are kept; 0: no average"))
+    tensorboard: bool = field(default=False, metadata=_help("write event files for TensorBoard into OUT/tensorboard"))
+    ar_order: int = field(
+        default=24, metadata=_help("order of the linear autoregression that a model without lags is compared with")
+    )
+    threads: int | None = field(
+        default=None,
+        metadata=_help("threads of PyTorch; the same number gives the same bytes", shown="one for each processor"),
+    )
     seed: int = field(default=0, metadata=_help("seed of all random numbers"))
 
     def check(self) -> None:
         """Raise TrainingError where an option makes no sense."""
-        if self.task != "number":
-            raise TrainingError(f"--task {self.task}: this version trains the task 'number' only")
-        if self.scaling not in ("stream", "fixed"):
-            raise TrainingError(f"--scaling {self.scaling}: is 'stream' or 'fixed'")
-        for name in ("hidden", "layers", "experts", "epochs", "patience", "window", "lanes", "ar_order", "threads"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least 1")
+        if self.bidirectional:
+            raise TrainingError(
+                "--bidirectional: cannot be; a prediction after each event would need events that have not come yet"
+            )
+        self._check_names()
+        self._check_ranges()
+        self._check_together()
+
+    def _check_names(self) -> None:
+        kinds = {
+            "task": Task, "text": Text, "per": Per, "cell": Cell, "head": Head, "scaling": Scaling,
+            "optimizer": Optimizer, "schedule": Schedule, "clipping": Clipping,
+        }  # fmt: skip
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is not None and value not in get_args(kind):
+                raise TrainingError(f"{_flag(name)} {value}: is one of {', '.join(get_args(kind))}")
+        for cycle in self.calendar or ():
+            if cycle not in get_args(Calendar):
+                raise TrainingError(f"--calendar {cycle}: is one of {', '.join(get_args(Calendar))}")
+
+    def _check_ranges(self) -> None:
+        for name in COUNTS:
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise TrainingError(f"{_flag(name)} {value}: must be at least 1")
         for name, most in MOST.items():
-            if getattr(self, name) > most:
-                raise TrainingError(f"--{name} {getattr(self, name)}: must be at most {most}")
-        for name in ("max_seconds", "learning_rate", "train_share", "valid_share"):
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be greater than 0")
-        if self.learning_rate == inf:
-            raise TrainingError(f"--learning-rate {self.learning_rate}: must be finite")
+            if (value := getattr(self, name)) is not None and value > most:
+                raise TrainingError(f"{_flag(name)} {value}: must be at most {most}")
+        for name in ("budget", "learning_rate", "train_share", "valid_share", "clip"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise TrainingError(f"{_flag(name)} {value}: must be greater than 0")
+        for name in ("learning_rate", "weight_decay", "clip"):
+            if (value := getattr(self, name)) is not None and not 0 <= value < inf:
+                raise TrainingError(f"{_flag(name)} {value}: must be at least 0, and finite")
+        for name in ("dropout", "average", "momentum", "hold_out_streams"):
+            if (value := getattr(self, name)) is not None and not 0 <= value < 1:
+                raise TrainingError(f"{_flag(name)} {value}: must be at least 0 and less than 1")
+        if self.skip_lines < 0:
+            raise TrainingError(f"--skip-lines {self.skip_lines}: must be at least 0")
         if not 0 <= self.seed < 2**63:
             raise TrainingError(f"--seed {self.seed}: must be from 0 to {2**63 - 1}")
-        if not 0 <= self.dropout < 1:
-            raise TrainingError(f"--dropout {self.dropout}: must be at least 0 and less than 1")
-        if not 0 <= self.weight_decay < inf:
-            raise TrainingError(f"--weight-decay {self.weight_decay}: must be at least 0, and finite")
-        if self.train_share + self.valid_share >= 1:
+        if self.lags is not None and any(lag < 0 or lag > 100_000 for lag in self.lags):
+            raise TrainingError(f"--lags {' '.join(map(str, self.lags))}: must be whole numbers from 1 to 100000, or 0")
+
+    def _check_together(self) -> None:
+        if self.test_from is None and self.valid_from is None and self.train_share + self.valid_share >= 1:
             raise TrainingError(
                 f"--train-share {self.train_share} and --valid-share {self.valid_share} leave no test part; "
                 "their sum must be less than 1"
             )
-        if self.lags is not None and any(lag < 1 or lag > 100_000 for lag in self.lags):
-            raise TrainingError(f"--lags {' '.join(map(str, self.lags))}: must be whole numbers from 1 to 100000")
+        if (self.test_from is None) != (self.valid_from is None):
+            raise TrainingError("--valid-from and --test-from: give both, or none")
+        if self.wide and self.time is None:
+            raise TrainingError("--wide: give --time, the column that is no stream")
+        ways = {"--wide": self.wide, "--sequences": self.sequences, "--text": self.text, "--topic": self.topic}
+        if sum(map(bool, ways.values())) > 1:
+            raise TrainingError(f"{' and '.join(name for name, on in ways.items() if on)}: give one of them")
+        task, labelled = self.what, self.label is not None or self.labels is not None
+        if labelled and task != "class":
+            raise TrainingError(f"--task {task}: has no use for --label or --labels; leave them out, or --task")
+        if task == "class" and not labelled:
+            raise TrainingError("--task class: give --label, the column of class names, or --labels")
+        if self.labels is not None and not self.sequences:
+            raise TrainingError("--labels: goes with --sequences; name a column by --label")
+        if self.text is not None and task != "symbol":
+            raise TrainingError(f"--text {self.text}: is a stream of symbols, not of task {task}")
+        if task != "number" and self.lags:
+            raise TrainingError(f"--lags: task {task} has none")
+
+    @property
+    def what(self) -> Task:
+        """The task, found out where it is not told."""
+        if self.task is not None:
+            return self.task
+        if self.text is not None:
+            return "symbol"
+        return "class" if self.label is not None or self.labels is not None else "number"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -4,6 +4,7 @@ RUN/ holds model.onnx, weights.safetensors and config.json (from which the file 
 metrics.jsonl (one line per epoch), card.md and curves.svg, curves.png.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,9 +31,11 @@ from training.measure import choose_lags, constants
 from training.network import Network
 from training.options import TrainOptions
 from training.prepare import Prepared, prepare
+from training.recipe import Recipe
 from training.splits import TRAIN, Split, check_values, split
 
 MODEL = "model.onnx"
+HIDDEN = 64
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,13 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
     """
     options.check()
     began = time.monotonic()
-    events = read_events(data, options.key, options.value, options.time)
+    events = read_events(data, options.key, options.value or ("value",), options.time)
     parts = split(events, options.train_share, options.valid_share)
     check_values(events, parts)
     folder = _folder(options.out)
     read = time.monotonic()
 
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads or os.cpu_count() or 1)
     torch.manual_seed(options.seed)
     network = _network(events, parts, options)
     prepared = prepare(events, parts, network)
@@ -76,7 +79,7 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
             lines.write(msgspec.json.encode(row) + b"\n")
         report(row)
 
-    outcome = trainer.train(network, prepared, options, keep)
+    outcome = trainer.train(network, prepared, _recipe(options), keep)
     weights = network.weights() | calibrate(network, prepared)
     trained = time.monotonic()
 
@@ -167,9 +170,9 @@ def _network(events: Events, parts: Split, options: TrainOptions) -> Network:
     config = Config(
         features=events.features,
         targets=events.features,
-        hidden=options.hidden,
+        hidden=options.hidden or HIDDEN,
         layers=options.layers,
-        scaling=options.scaling,
+        scaling=options.scaling or "stream",
         lags=lags,
         # One for each stream, and one that says "no change".
         experts=min(options.experts, len(events.keys) + 1) if lags else 1,
@@ -177,6 +180,26 @@ def _network(events: Events, parts: Split, options: TrainOptions) -> Network:
     measured = constants(events, parts, config)
     network = Network(config)
     return network.load(network.weights() | measured)
+
+
+def _recipe(options: TrainOptions) -> Recipe:
+    return Recipe(
+        epochs=options.epochs or 40,
+        patience=options.patience,
+        tbptt=options.tbptt or 48,
+        lanes=options.lanes,
+        optimizer=options.optimizer,
+        learning_rate=options.learning_rate or 3e-3,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
+        schedule=options.schedule or "plateau",
+        clipping=options.clipping,
+        clip=options.clip,
+        average=options.average,
+        dropout=0.2 if options.dropout is None else options.dropout,
+        seconds=options.budget * 60,
+        seed=options.seed,
+    )
 
 
 def _fit_experts(network: Network, prepared: Prepared, seed: int) -> None:

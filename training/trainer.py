@@ -17,8 +17,8 @@ from export.head import OFFSETS
 from training.errors import TrainingStopped
 from training.lanes import Piece, cut, windows
 from training.network import Network, doubt
-from training.options import TrainOptions
 from training.prepare import Prepared
+from training.recipe import Recipe
 from training.unroll import quantile_loss, run, validated
 
 AVERAGE = 0.99
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def train(
-    network: Network, prepared: Prepared, options: TrainOptions, report: Progress, clock: Clock = time.monotonic
+    network: Network, prepared: Prepared, recipe: Recipe, report: Progress, clock: Clock = time.monotonic
 ) -> Outcome:
     """Fit the network; it ends with the best weights. Scores are quantile losses in scales.
 
@@ -51,21 +51,21 @@ def train(
     """
     if prepared.trained.sum() == 0:
         raise TrainingStopped("no stream has two events in the training part; give longer streams or another split")
-    random = np.random.default_rng(options.seed)
-    optimizer = torch.optim.AdamW(_groups(network, options), lr=options.learning_rate)
+    random = np.random.default_rng(recipe.seed)
+    optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.learning_rate)
     average = Average(network)
     start, best, best_epoch, best_weights = clock(), float("inf"), 0, network.weights()
     stopped, epoch = "epochs", 0
-    for epoch in range(1, options.epochs + 1):
+    for epoch in range(1, recipe.epochs + 1):
         began = clock()
-        shift = int(random.integers(0, options.window)) if epoch > 1 else 0
-        pieces = cut(prepared.trained.tolist(), options.lanes, options.window, shift)
+        shift = int(random.integers(0, recipe.tbptt)) if epoch > 1 else 0
+        pieces = cut(prepared.trained.tolist(), recipe.lanes, recipe.tbptt, shift)
         network.train()
         total = count = 0.0
-        for loss, weight in _losses(network, prepared, pieces, options, random):
+        for loss, weight in _losses(network, prepared, pieces, recipe, random):
             if not torch.isfinite(loss):
                 raise TrainingStopped(
-                    f"the loss became {loss.item()} in epoch {epoch} with --learning-rate {options.learning_rate:g}; "
+                    f"the loss became {loss.item()} in epoch {epoch} with --learning-rate {recipe.learning_rate:g}; "
                     "try a tenth of it"
                 )
             optimizer.zero_grad()
@@ -74,7 +74,7 @@ def train(
             optimizer.step()
             average.update()
             total, count = total + loss.item(), count + weight.item()
-            if clock() - start > options.max_seconds:
+            if clock() - start > recipe.seconds:
                 stopped = "time"
                 break
         with average:
@@ -86,7 +86,7 @@ def train(
         report(
             {
                 "epoch": epoch,
-                "epochs": options.epochs,
+                "epochs": recipe.epochs,
                 "seconds": round(now - start, 3),
                 "train_loss": total / max(count, 1),
                 "valid_loss": score,
@@ -98,7 +98,7 @@ def train(
         waited = epoch - best_epoch
         if stopped == "time":
             break
-        if waited >= options.patience:
+        if waited >= recipe.patience:
             stopped = "patience"
             break
         if waited and waited % SLOWER_AFTER == 0:
@@ -191,20 +191,20 @@ def validate(network: Network, prepared: Prepared) -> float:
 
 
 def _losses(
-    network: Network, prepared: Prepared, pieces: list[Piece], options: TrainOptions, random: np.random.Generator
+    network: Network, prepared: Prepared, pieces: list[Piece], recipe: Recipe, random: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    groups = windows(pieces, options.lanes, options.window, random)
-    for _, base, widths, change, weight in run(network, prepared, groups, options.dropout):
+    groups = windows(pieces, recipe.lanes, recipe.tbptt, random)
+    for _, base, widths, change, weight in run(network, prepared, groups, recipe.dropout):
         count = weight.sum()
         if count > 0:
             yield quantile_loss(base + widths @ torch.from_numpy(OFFSETS), change, weight), count
 
 
-def _groups(network: Network, options: TrainOptions) -> list[dict[str, object]]:
+def _groups(network: Network, recipe: Recipe) -> list[dict[str, object]]:
     """The experts were fitted already: they learn slower, and do not decay."""
     fitted = [weight for name, weight in network.named_parameters() if name.startswith("linear.")]
     others = [weight for name, weight in network.named_parameters() if not name.startswith("linear.")]
-    groups: list[dict[str, object]] = [{"params": others, "weight_decay": options.weight_decay}]
+    groups: list[dict[str, object]] = [{"params": others, "weight_decay": recipe.weight_decay}]
     if fitted:
-        groups.append({"params": fitted, "weight_decay": 0.0, "lr": options.learning_rate / 10})
+        groups.append({"params": fitted, "weight_decay": 0.0, "lr": recipe.learning_rate / 10})
     return groups

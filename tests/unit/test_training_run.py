@@ -15,7 +15,7 @@ from training.options import TrainOptions
 from training.run import MODEL, RunResult, export_run, train
 from training.trainer import train as loop
 
-SMALL = {"hidden": 8, "epochs": 8, "lanes": 8, "window": 24, "learning_rate": 0.01}
+SMALL = {"hidden": 8, "epochs": 8, "lanes": 8, "tbptt": 24, "threads": 1, "learning_rate": 0.01}
 
 
 def table(folder: Path, streams: dict[str, np.ndarray], name: str = "data.csv") -> Path:
@@ -152,7 +152,7 @@ def test_several_features_are_predicted_each(tmp_path: Path) -> None:
 
 
 def test_the_time_budget_ends_training_with_the_best_so_far(sines: Path, tmp_path: Path) -> None:
-    found = train([sines], options(tmp_path / "RUN", epochs=1000, max_seconds=0.3))
+    found = train([sines], options(tmp_path / "RUN", epochs=1000, budget=0.005))
     assert found.metrics["training"]["stopped"] == "time"
     assert found.model.exists()
 
@@ -207,13 +207,13 @@ def test_data_without_values_is_told(tmp_path: Path, there: Sequence[int], messa
         ({"learning_rate": np.inf}, "--learning-rate inf: must be"),
         ({"weight_decay": np.nan}, "--weight-decay nan: must be"),
         ({"weight_decay": np.inf}, "--weight-decay inf: must be"),
-        ({"task": "symbol"}, "--task symbol"),
+        ({"task": "class"}, "--task class"),
         ({"hidden": 0}, "--hidden 0"),
         ({"scaling": "none"}, "--scaling none"),
         ({"train_share": 0.95}, "leave no test part"),
-        ({"lags": (0,)}, "--lags 0"),
+        ({"lags": (-1,)}, "--lags -1"),
         ({"dropout": 1.0}, "--dropout"),
-        ({"max_seconds": 0}, "--max-seconds 0"),
+        ({"budget": 0}, "--budget 0"),
     ],
 )
 def test_options_that_make_no_sense_are_named(
