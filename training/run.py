@@ -29,6 +29,7 @@ from training.errors import DataError, TrainingError, TrainingStopped
 from training.evaluate import Scores, evaluate
 from training.measure import choose_lags, constants
 from training.network import Network
+from training.number import Number, initialise
 from training.options import TrainOptions
 from training.prepare import Prepared, prepare
 from training.recipe import Recipe
@@ -67,9 +68,10 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
     torch.manual_seed(options.seed)
     network = _network(events, parts, options)
     prepared = prepare(events, parts, network)
-    trainer.initialise(network)
+    initialise(network)
     _fit_experts(network, prepared, options.seed)
-    trainer.record(network, prepared)
+    task = Number(network, prepared)
+    task.record()
     history: list[dict[str, float | int | str]] = []
     (folder / "metrics.jsonl").write_bytes(b"")
 
@@ -79,7 +81,7 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
             lines.write(msgspec.json.encode(row) + b"\n")
         report(row)
 
-    outcome = trainer.train(network, prepared, _recipe(options), keep)
+    outcome = trainer.train(task, _recipe(options), keep)
     weights = network.weights() | calibrate(network, prepared)
     trained = time.monotonic()
 

@@ -1,0 +1,114 @@
+"""Task `number` for the training loop: windows of prepared streams, the head's loss, the experts' doubts."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.config import SEEN_LIMIT
+from export.head import OFFSETS
+from training.errors import TrainingStopped
+from training.lanes import Piece, cut, windows
+from training.network import Network, doubt
+from training.prepare import Prepared
+from training.recipe import Recipe
+from training.task import Groups
+from training.unroll import quantile_loss, run, validated
+
+PART = 1 << 16  # evaluations that the experts advise at once
+BURN_IN = 512  # events of the training part that lead into the validation part
+
+
+class Number:
+    """The next number of each stream. Losses are quantile losses in scales.
+
+    Raises TrainingStopped where there is nothing to learn from.
+    """
+
+    def __init__(self, network: Network, prepared: Prepared) -> None:
+        if prepared.trained.sum() == 0:
+            raise TrainingStopped("no stream has two events in the training part; give longer streams or another split")
+        self.network = network
+        self.prepared = prepared
+
+    def groups(self, recipe: Recipe) -> Groups:
+        """The experts were fitted already: they learn slower, and do not decay."""
+        fitted = [weight for name, weight in self.network.named_parameters() if name.startswith("linear.")]
+        others = [weight for name, weight in self.network.named_parameters() if not name.startswith("linear.")]
+        groups: Groups = [{"params": others}]
+        if fitted:
+            groups.append({"params": fitted, "weight_decay": 0.0, "lr": recipe.learning_rate / 10})
+        return groups
+
+    def steps(self, recipe: Recipe) -> int:
+        """The windows of a pass whose pieces are not shifted."""
+        groups = windows(self._pieces(recipe, 0), recipe.lanes, recipe.tbptt, np.random.default_rng(0))
+        return sum(map(len, groups))
+
+    def losses(self, recipe: Recipe, random: np.random.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of each window; from the second pass on, windows begin elsewhere each time."""
+        shift = int(random.integers(0, recipe.tbptt)) if epoch > 1 else 0
+        groups = windows(self._pieces(recipe, shift), recipe.lanes, recipe.tbptt, random)
+        for _, base, widths, change, weight in run(self.network, self.prepared, groups, recipe.dropout):
+            count = weight.sum()
+            if count > 0:
+                yield quantile_loss(base + widths @ torch.from_numpy(OFFSETS), change, weight), count
+
+    def validate(self) -> float:
+        """Mean loss on the validation part, with the end of the training part as run-up; inf where there is none."""
+        self.network.eval()
+        prepared = self.prepared
+        pieces = [
+            Piece(i, max(0, int(trained) - BURN_IN), int(known))
+            for i, (trained, known) in enumerate(zip(prepared.trained, prepared.known, strict=True))
+            if known > trained
+        ]
+        total, count = 0.0, 0.0
+        order = np.random.default_rng(0)
+        with torch.no_grad():
+            for window, base, widths, change, weight in run(self.network, prepared, windows(pieces, 256, 256, order)):
+                scored = weight * validated(prepared, window)
+                quantiles = base + widths @ torch.from_numpy(OFFSETS)
+                total += float(quantile_loss(quantiles, change, scored))
+                count += float(scored.sum())
+        return total / count if count else float("inf")
+
+    def record(self) -> None:
+        """Bring the doubts up to the experts' present weights. No gradient goes through them."""
+        network, prepared = self.network, self.prepared
+        if network.config.experts == 1:
+            return
+        # The sum before each evaluation, all streams at once in float64, less what it was at the stream's first one.
+        first = torch.from_numpy(np.repeat(prepared.first[:-1], np.diff(prepared.first)))
+        with torch.no_grad():
+            advice = torch.cat(
+                [network.advice(prepared.linear(slice(i, i + PART))) for i in range(0, len(first), PART)]
+            )
+            error = (prepared.change[..., None] - advice).abs().clip(max=SEEN_LIMIT)
+            error *= prepared.counted[..., None]
+            total = torch.cat([torch.zeros(1, *error.shape[1:]), error[:-1]]).cumsum(0, dtype=torch.float64)
+            prepared.doubt = doubt((total - total[first]).float())
+
+    def _pieces(self, recipe: Recipe, shift: int) -> list[Piece]:
+        return cut(self.prepared.trained.tolist(), recipe.lanes, recipe.tbptt, shift)
+
+
+def initialise(network: Network) -> None:
+    """Xavier and orthogonal weights, forget gates open, a narrow head (Glorot 2010; Saxe 2014; Jozefowicz 2015)."""
+    hidden = network.config.hidden
+    for name, weight in network.cells.named_parameters():
+        if "bias" in name:
+            nn.init.zeros_(weight)
+            if "bias_ih" in name:
+                nn.init.ones_(weight.data[hidden : 2 * hidden])
+        elif "weight_hh" in name:
+            for gate in torch.split(weight.data, hidden):
+                nn.init.orthogonal_(gate)
+        else:
+            nn.init.xavier_uniform_(weight)
+    network.head.weight.data.mul_(0.3)
+    network.head.bias.data = torch.tensor([0.0, -0.7, -0.7, 0.0, 0.0]).repeat(len(network.config.targets))
+    if network.config.experts > 1:
+        network.gate.weight.data.mul_(0.1)
+        nn.init.zeros_(network.gate.bias)
