@@ -40,11 +40,11 @@ class Bank(ABC):
 
     @abstractmethod
     def run(self, slots: Ints, cold: bool, x: Floats, mask: Floats) -> tuple[Copies, Floats, Floats, Bools | None]:
-        """Step the floats of these rows, slots [batch] all different, by x and mask [time, batch, features].
+        """Step the floats of these rows, slots [batch] all different, by x and mask [time, batch, columns].
 
-        Gives copies of the rows as they were, quantiles [time, batch, targets, levels], surprise [time, batch, targets]
-        and [batch] whether all that came out for a stream is finite; None: it is for all. Where it is not, the stream's
-        row stays as it was. The integers are left to `stamp`. cold: the rows are taken for zeros.
+        Gives copies of the rows as they were, what is predicted [time, batch, *output_shape], surprise [time, batch,
+        targets] and [batch] whether all that came out for a stream is finite; None: it is for all. Where it is not, the
+        stream's row stays as it was. The integers are left to `stamp`. cold: the rows are taken for zeros.
         """
 
     @abstractmethod

@@ -36,12 +36,12 @@ class BankedModel(Network):
                 f"model {self._path}: its LSTM has peepholes, which no kernel of CUDA takes; give --provider cpu"
             )
         graph, width = with_bank(proto, self.signature), self.row_width
-        self.stepping = Program(self.device, graph, kept=[OLD], told=["quantiles", "surprise", FINITE])
+        self.stepping = Program(self.device, graph, kept=[OLD], told=[self.signature.output, "surprise", FINITE])
         self.copying = Program(self.device, reading(proto, width), kept=[OLD])
         self.reading = Program(self.device, reading(proto, width), told=[OLD])
         self.writing = Program(self.device, writing(proto, width))
         self._proto = proto
-        nothing = np.zeros((1, 1, self.features), np.float32)
+        nothing = np.zeros((1, 1, self.columns), np.float32)
         self.bank(1).run(np.zeros(1, np.int64), True, nothing, nothing)
 
     def bank(self, capacity: int) -> "DeviceBank":
@@ -57,8 +57,8 @@ class DeviceBank(Bank):
 
     def run(self, slots: Ints, cold: bool, x: Floats, mask: Floats) -> tuple[Copies, Floats, Floats, Bools | None]:
         given = {SLOTS: slots, COLD: np.array(cold), "x": x, "mask": mask}
-        old, quantiles, surprise, finite = self._model.stepping.run(self._tensor, given)
-        return self._remember(slots, old), quantiles, surprise, None if finite.all() else finite
+        old, predicted, surprise, finite = self._model.stepping.run(self._tensor, given)
+        return self._remember(slots, old), predicted, surprise, None if finite.all() else finite
 
     def _kept(self, slots: Ints) -> Any:
         return self._model.copying.run(self._tensor, {SLOTS: slots})[0]

@@ -1,6 +1,6 @@
 """What flows into the engine and out of it: columns of equal length, never one object per event."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+HOUR = 3_600_000  # milliseconds
 
 
 @dataclass(slots=True)
@@ -32,10 +34,19 @@ class Outcome:
     """What became of each event. Rows of events that were not stepped (resets, refusals) hold nothing of meaning."""
 
     step: Ints  # [events] the stream's events since its cold start, this one included
-    quantiles: Floats  # [events, targets, levels] of the stream's next event, in the user's units
-    surprise: Floats  # [events, targets]; NaN where there is none: a stream's first event, a missing value
+    predicted: Floats  # [events, *signature.output_shape] of the stream's next event: its quantiles or probabilities
+    surprise: Floats  # [events, targets]; NaN where there is none: a stream's first event, a missing value, a class
     stepped: Bools  # [events]
     refused: dict[int, str] = field(default_factory=dict)  # event -> why the network could not step it
+
+
+def with_clock(columns: Columns) -> Columns:
+    """The same with each event's time after its features: whole hours since 1970, and the milliseconds beyond them.
+
+    Both are exact in float32 up to the year 3883.
+    """
+    clock = np.stack(np.divmod(columns.time, HOUR), axis=1).astype(np.float32)
+    return replace(columns, x=np.hstack([columns.x, clock]), mask=np.hstack([columns.mask, np.ones_like(clock)]))
 
 
 def concatenate(parts: list[Columns]) -> Columns:

@@ -63,7 +63,7 @@ def with_bank(model: ModelProto, signature: Signature) -> ModelProto:
         helper.make_node("Where", [COLD, _ZERO, OLD], [ROWS]),
     ]
     tail, sums = [], []
-    for name, axes in ((ROWS_NEXT, [1]), ("quantiles", [0, 2, 3]), ("surprise", [0, 2])):
+    for name, axes in ((ROWS_NEXT, [1]), (signature.output, [0, 2, 3]), ("surprise", [0, 2])):
         # Nothing but NaN and infinity times 0 is other than 0, and no sum of zeros overflows.
         axes_name, nothing, total = (f"statecast_{what}_of_{name}" for what in ("axes", "nothing", "sum"))
         graph.initializer.append(_constant(axes_name, np.array(axes, np.int64)))

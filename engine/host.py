@@ -23,13 +23,13 @@ class HostBank(Bank):
 
     def run(self, slots: Ints, cold: bool, x: Floats, mask: Floats) -> tuple[Copies, Floats, Floats, Bools | None]:
         old = self.gather(slots)
-        next_rows, quantiles, surprise = self._step(np.zeros_like(old.rows) if cold else old.rows, x, mask)
-        finite = _finite(next_rows, quantiles, surprise)
+        next_rows, predicted, surprise = self._step(np.zeros_like(old.rows) if cold else old.rows, x, mask)
+        finite = _finite(next_rows, predicted, surprise)
         if finite is None:
             self.rows[slots] = next_rows
         else:
             self.rows[slots[finite]] = next_rows[finite]
-        return old, quantiles, surprise, finite
+        return old, predicted, surprise, finite
 
     def _kept(self, slots: Ints) -> Floats:
         return self.rows.take(slots, axis=0)  # half the time of rows[slots]
@@ -43,14 +43,14 @@ class HostBank(Bank):
         self.rows[slots] = 0
 
 
-def _finite(rows: Floats, quantiles: Floats, surprise: Floats) -> Bools | None:
+def _finite(rows: Floats, predicted: Floats, surprise: Floats) -> Bools | None:
     """[batch]: whether everything that came out for a stream is finite. None: it is for all."""
     # A sum is finite only where every term is. It may overflow by itself, so what it suspects is looked at closely.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(rows.sum() + quantiles.sum() + surprise.sum()):
+        if np.isfinite(rows.sum() + predicted.sum() + surprise.sum()):
             return None
-        suspect = ~np.isfinite(rows.sum(axis=1) + quantiles.sum(axis=(0, 2, 3)) + surprise.sum(axis=(0, 2)))
+        suspect = ~np.isfinite(rows.sum(axis=1) + predicted.sum(axis=(0, 2, 3)) + surprise.sum(axis=(0, 2)))
     finite: Bools = np.ones(len(rows), np.bool_)
     for column in np.flatnonzero(suspect):
-        finite[column] = all(np.isfinite(a).all() for a in (rows[column], quantiles[:, column], surprise[:, column]))
+        finite[column] = all(np.isfinite(a).all() for a in (rows[column], predicted[:, column], surprise[:, column]))
     return None if finite.all() else finite

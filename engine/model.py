@@ -29,13 +29,9 @@ class Network(ABC):
 
     def __init__(self, path: Path | str) -> None:
         proto, self.signature = load(path)
-        if self.signature.task != "number":
-            raise ModelFileError(
-                f"model {path}: its task is {self.signature.task!r}; this version serves the task 'number' only"
-            )
         self.fingerprint = fingerprint(proto)
         self.row_width = self.signature.row_width
-        self.features = len(self.signature.features)
+        self.columns = self.signature.columns
         try:
             self._open(proto)
         except Exception as error:  # onnxruntime's errors have no common base but Exception
@@ -63,7 +59,8 @@ class Model(Network):
         self._session = onnxruntime.InferenceSession(
             graph.SerializeToString(), single_thread(), ["CPUExecutionProvider"]
         )
-        nothing = np.zeros((1, 1, self.features), np.float32)
+        self._outputs = (ROWS_NEXT, self.signature.output, "surprise")
+        nothing = np.zeros((1, 1, self.columns), np.float32)
         self.step(np.zeros((1, self.row_width), np.float32), nothing, nothing)
 
     def bank(self, capacity: int) -> HostBank:
@@ -72,13 +69,11 @@ class Model(Network):
     def step(self, rows: Floats, x: Floats, mask: Floats) -> tuple[Floats, Floats, Floats]:
         """Run T events of each of B streams.
 
-        rows [batch, width], x and mask [time, batch, features] ->
-        next rows [batch, width], quantiles [time, batch, targets, levels], surprise [time, batch, targets].
+        rows [batch, width], x and mask [time, batch, columns] ->
+        next rows [batch, width], what is predicted [time, batch, *output_shape], surprise [time, batch, targets].
         """
-        next_rows, quantiles, surprise = self._session.run(
-            (ROWS_NEXT, "quantiles", "surprise"), {ROWS: rows, "x": x, "mask": mask}
-        )
-        return next_rows, quantiles, surprise
+        next_rows, predicted, surprise = self._session.run(self._outputs, {ROWS: rows, "x": x, "mask": mask})
+        return next_rows, predicted, surprise
 
 
 def single_thread() -> onnxruntime.SessionOptions:

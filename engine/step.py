@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.bank import COUNTERS_BYTES, Copies
-from engine.columns import Bools, Columns, Ints, Outcome
+from engine.columns import Bools, Columns, Ints, Outcome, with_clock
 from engine.model import Network
 from engine.rows import Rows
 from engine.schedule import Clearing, Rectangle, schedule
@@ -76,12 +76,14 @@ class Engine:
         events, signature = len(columns), self.model.signature
         outcome = Outcome(
             step=np.zeros(events, np.int64),
-            quantiles=np.empty((events, len(signature.targets), len(signature.levels)), np.float32),
+            predicted=np.empty((events, *signature.output_shape), np.float32),
             surprise=np.empty((events, len(signature.targets)), np.float32),
             stepped=np.zeros(events, np.bool_),
         )
         if not events:
             return outcome
+        if signature.clock:
+            columns = with_clock(columns)
         slots = np.concatenate([self.find(p, columns.keys[start:stop]) for p, start, stop in columns.runs])
         clock = self._tick(columns)
         new = columns.offset > self.bank.offset[slots]
@@ -91,8 +93,7 @@ class Engine:
                 self._run(columns, clock, act, ttl, outcome)
             else:
                 self._clear(columns, clock, act)
-        missing = columns.mask[:, self._targets()] == 0
-        outcome.surprise[missing | (outcome.step == 1)[:, None]] = np.nan
+        outcome.surprise[self._told_nothing(columns, outcome)] = np.nan
         return outcome
 
     def find(self, partition: int, keys: Sequence[bytes]) -> Ints:
@@ -176,9 +177,14 @@ class Engine:
                 parts.append(part)
         return np.concatenate(parts)
 
-    def _targets(self) -> list[int]:
+    def _told_nothing(self, columns: Columns, outcome: Outcome) -> Bools:
+        """[events, targets]: whether there was no prediction before this event, or no value to hold against it."""
         signature = self.model.signature
-        return [signature.features.index(target) for target in signature.targets]
+        if signature.task == "class":
+            return np.ones_like(outcome.surprise, np.bool_)
+        targets = [signature.features.index(target) for target in signature.targets]
+        silent: Bools = (columns.mask[:, targets] == 0) | (outcome.step == 1)[:, None]
+        return silent
 
     def _expired(self, slots: Ints, clock: Ints, new: Bools, ttl: int) -> Bools | None:
         """[events]: whether a new event comes more than ttl after its stream's last one. None: no event does."""
@@ -203,17 +209,17 @@ class Engine:
 
     def _run(self, columns: Columns, clock: Ints, rectangle: Rectangle, ttl: int | None, outcome: Outcome) -> None:
         events, slots, cold = rectangle.events, rectangle.slots, rectangle.cold
-        old, quantiles, surprise, finite = self.bank.run(slots, cold, columns.x[events], columns.mask[events])
+        old, predicted, surprise, finite = self.bank.run(slots, cold, columns.x[events], columns.mask[events])
         step = np.zeros_like(old.step) if cold else old.step
         if finite is not None:
             for i in np.flatnonzero(~finite).tolist():
                 # One of this stream's events does not go through the network; one at a time shows which.
                 self._run_singly(columns, clock, rectangle, i, old, ttl, outcome)
             events, slots, step = events[:, finite], slots[finite], step[finite]
-            quantiles, surprise = quantiles[:, finite], surprise[:, finite]
+            predicted, surprise = predicted[:, finite], surprise[:, finite]
         steps = step + np.arange(1, len(events) + 1)[:, None]
         outcome.step[events] = steps
-        outcome.quantiles[events] = quantiles
+        outcome.predicted[events] = predicted
         outcome.surprise[events] = surprise
         outcome.stepped[events] = True
         last = events[-1]
@@ -232,14 +238,14 @@ class Engine:
             if ttl is not None and latest is not None and clock[event] - latest > ttl:
                 cold, step = True, 0
             x, mask = columns.x[None, None, event], columns.mask[None, None, event]
-            _, quantiles, surprise, finite = self.bank.run(slot, cold, x, mask)
+            _, predicted, surprise, finite = self.bank.run(slot, cold, x, mask)
             if finite is not None:
-                values = ", ".join(f"{value:g}" for value in columns.x[event])
+                values = ", ".join(f"{value:g}" for value in columns.x[event, : len(self.model.signature.features)])
                 outcome.refused[int(event)] = f"the network's result for {values} is not finite"
                 continue
             cold, step, last, latest = False, step + 1, event, int(clock[event])
             outcome.step[event] = step
-            outcome.quantiles[event], outcome.surprise[event] = quantiles[0, 0], surprise[0, 0]
+            outcome.predicted[event], outcome.surprise[event] = predicted[0, 0], surprise[0, 0]
             outcome.stepped[event] = True
         if last is not None:
             one = [last]

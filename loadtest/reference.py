@@ -94,7 +94,7 @@ class Reference:
             ) from None
         done = np.flatnonzero(outcome.stepped)
         keys = objects(events.keys)
-        quantiles = outcome.quantiles[done][:, :, self._levels]  # [events, targets, 3]
+        quantiles = outcome.predicted[done][:, :, self._levels]  # [events, targets, 3]
         figures = np.concatenate([quantiles, outcome.surprise[done][:, :, None]], axis=2).transpose(0, 2, 1)
         # A refused event went through the strict reading but not through the network: a dead letter all the same.
         where = {int(offset): i for i, offset in enumerate(records.offsets)} if outcome.refused else {}
@@ -126,7 +126,7 @@ class Reference:
             self._engine.keep()
         return Outcome(
             step=np.concatenate([part.step for part in parts]),
-            quantiles=np.concatenate([part.quantiles for part in parts]),
+            predicted=np.concatenate([part.predicted for part in parts]),
             surprise=np.concatenate([part.surprise for part in parts]),
             stepped=np.concatenate([part.stepped for part in parts]),
             refused={n * size + i: why for n, part in enumerate(parts) for i, why in part.refused.items()},

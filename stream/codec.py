@@ -205,7 +205,7 @@ class Codec:
         stepped = np.arange(start, stop)
         if not outcome.stepped[start:stop].all():
             stepped = stepped[outcome.stepped[start:stop]]
-        quantiles = outcome.quantiles[stepped]
+        quantiles = outcome.predicted[stepped]
         outputs = Outputs(
             columns.offset[stepped],
             columns.time[stepped],

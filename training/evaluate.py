@@ -52,7 +52,7 @@ def predictions(path: Path, events: Events) -> Array:
         x=np.where(mask, events.values.clip(-limit, limit), 0).astype(np.float32),
         mask=mask.astype(np.float32),
     )
-    after = [outcome.quantiles for _, outcome in replay(model, columns, batch=BATCH, streams=len(events.keys))]
+    after = [outcome.predicted for _, outcome in replay(model, columns, batch=BATCH, streams=len(events.keys))]
     quantiles = np.concatenate(after).astype(float)
     before = np.full_like(quantiles, np.nan)
     for index in events.per_stream():

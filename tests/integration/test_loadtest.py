@@ -64,7 +64,7 @@ class Echo:
         self.writer.flush(10)
 
     def output(self, columns: Columns, outcome: Outcome, i: int) -> bytes:
-        signature, quantiles = self.model.signature, outcome.quantiles[i]
+        signature, quantiles = self.model.signature, outcome.predicted[i]
         middle = signature.levels.index(0.5)
         figures = {"prediction": quantiles[:, middle], "lower": quantiles[:, 0], "upper": quantiles[:, -1]}
         figures["surprise"] = outcome.surprise[i]

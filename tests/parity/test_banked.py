@@ -82,7 +82,7 @@ class Told:
     def __init__(self, model: Model | BankedModel) -> None:
         self.attic = Attic()
         self.engine = Engine(model, ROOM, self.attic)
-        self.features = model.features
+        self.features = len(model.signature.features)
 
     def columns(self, batch: list[tuple[int, int, float | None, bool, int]], first: int) -> Columns:
         batch = sorted(batch, key=lambda event: event[0])
@@ -127,7 +127,7 @@ class Told:
 
     def said(self, outcome: Outcome) -> list[object]:
         stepped = outcome.stepped
-        columns = (outcome.step, outcome.quantiles[stepped], outcome.surprise[stepped], stepped)
+        columns = (outcome.step, outcome.predicted[stepped], outcome.surprise[stepped], stepped)
         return [sorted(outcome.refused.items()), *(column.tobytes() for column in columns)]
 
     def held(self) -> list[object]:
@@ -178,7 +178,7 @@ def test_a_step_touches_no_more_of_a_bank_than_its_rows(models: tuple[Model, Ban
     capacity = 2**30 // (4 * models[1].row_width)
     bank = models[1].bank(capacity)
     before = resident()
-    x = np.ones((2, 3, models[1].features), np.float32)
+    x = np.ones((2, 3, models[1].columns), np.float32)
 
     bank.run(np.array([5, 7, capacity - 1]), False, x, x)
     bank.clear(np.array([7]))

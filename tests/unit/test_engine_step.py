@@ -48,7 +48,7 @@ def events(
 def told(parts: list[tuple[Columns, Outcome]]) -> list[tuple[bytes, ...]]:
     """Everything that was said of each event, as bytes."""
     return [
-        (o.step[i].tobytes(), o.quantiles[i].tobytes(), o.surprise[i].tobytes()) if o.stepped[i] else (b"refused",)
+        (o.step[i].tobytes(), o.predicted[i].tobytes(), o.surprise[i].tobytes()) if o.stepped[i] else (b"refused",)
         for c, o in parts
         for i in range(len(c))
     ]
@@ -95,7 +95,7 @@ def test_a_refused_event_leaves_its_stream_as_if_it_had_never_come(fragile: Mode
     assert "-7700" in outcome.refused[2]
     assert outcome.stepped.tolist() == [True, True, False, True]
     assert outcome.step[3] == 2
-    np.testing.assert_array_equal(outcome.quantiles[[0, 1, 3]], clean.quantiles)
+    np.testing.assert_array_equal(outcome.predicted[[0, 1, 3]], clean.predicted)
     assert np.isfinite(engine.rows(engine.slots.taken()).state).all()
 
 
@@ -105,13 +105,13 @@ def test_a_reset_starts_its_stream_cold_and_touches_no_other(model: Model) -> No
     )
     alone = Engine(model, 10).step(events([0], [3.0]))
     assert with_reset.step.tolist() == [1, 1, 0, 1, 2]
-    np.testing.assert_array_equal(with_reset.quantiles[3], alone.quantiles[0])
+    np.testing.assert_array_equal(with_reset.predicted[3], alone.predicted[0])
 
 
 def test_surprise_is_null_on_the_first_event_and_on_a_missing_value(model: Model) -> None:
     outcome = Engine(model, 10).step(events([0, 0, 0, 1], [1.0, None, 2.0, 1.0]))  # type: ignore[list-item]
     assert np.isnan(outcome.surprise[:, 0]).tolist() == [True, True, False, True]
-    assert np.isfinite(outcome.quantiles).all()
+    assert np.isfinite(outcome.predicted).all()
 
 
 def test_concatenated_columns_keep_partitions_apart(model: Model) -> None:

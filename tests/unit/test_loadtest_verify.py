@@ -90,7 +90,7 @@ def serve(model: Model, topic: Topic, ttl: int | None = None) -> tuple[Topic, To
         outcome = engine.step(events.columns(partition), ttl)
         for i in np.flatnonzero(outcome.stepped).tolist():
             one = {"offset": events.offset[i], "ts": events.time[i], "step": outcome.step[i]}
-            low, middle, high = outcome.quantiles[i][:, [0, outcome.quantiles.shape[2] // 2, -1]].T
+            low, middle, high = outcome.predicted[i][:, [0, outcome.predicted.shape[2] // 2, -1]].T
             one |= {"prediction": middle[0], "lower": low[0], "upper": high[0], "surprise": outcome.surprise[i, 0]}
             value = orjson.dumps(one | {"model": model.fingerprint[:8]}, option=orjson.OPT_SERIALIZE_NUMPY)
             outputs[partition].append((events.keys[i], value, max(int(events.timestamp[i]), 1), []))
