@@ -18,7 +18,7 @@ SUMS = ("count", "anchor", "total", "spread", "change")  # the running sums of s
 VALUE_LIMIT = 1e28  # larger magnitudes are taken as this, so that no sum or product leaves float32
 COUNT_LIMIT = 2.0**20  # a stream's running sums stand still from here on: float32 counts exactly up to 2**24 only
 LINEAR_LIMIT = 1e6  # of what the linear path sees, in scales: no limit in practice, but 0/0 and inf stay out
-SEEN_LIMIT = 10.0  # of what the LSTM sees, in scales
+SEEN_LIMIT = 10.0  # of what the first layer sees, in scales
 WIDTH_LIMIT = 10.0  # of the exponent that makes a quantile's width
 PRIOR_WEIGHT = 2.0  # changes that the prior scale is worth on a stream's first event
 SURPRISE_LIMIT = 300.0
@@ -99,6 +99,16 @@ class Config:
         return 2 * len(self.calendar) + self.since_last
 
     @property
+    def output(self) -> str:
+        """The name of what is predicted."""
+        return "quantiles" if self.task == "number" else "probabilities"
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """Of one event's prediction."""
+        return (len(self.targets), len(LEVELS)) if self.task == "number" else (1, self.outcomes)
+
+    @property
     def linear_width(self) -> int:
         """Columns of the linear path: for each lag all features, then the distance of all features to their mean."""
         return (len(self.back) + 1) * len(self.features) if self.lags else 0
@@ -114,13 +124,16 @@ class Config:
         return (2 + max(len(self.back), 1)) * len(self.features) + self.clock_width
 
     @property
+    def carried(self) -> str:
+        """The kinds of state that each layer carries: hidden, and cell where there is one."""
+        return "hc" if self.cell in ("lstm", "graves-lstm") else "h"
+
+    @property
     def state(self) -> tuple[StateTensor, ...]:
         """The state tensors, in the order of the row."""
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(self.layers):
-            shapes[f"h{layer}"] = (self.hidden,)
-            if self.cell in ("lstm", "graves-lstm"):
-                shapes[f"c{layer}"] = (self.hidden,)
+            shapes |= {f"{kind}{layer}": (self.hidden,) for kind in self.carried}
         if self.since_last:
             shapes["clock"] = (len(CLOCK),)  # of the last event; zeros: there was none
         if self.task == "symbol":

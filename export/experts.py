@@ -2,7 +2,7 @@
 
 Each stream keeps a record of what each expert's advice would have cost it. Experts are mixed by exp(-loss), the
 exponentially weighted forecaster (Littlestone and Warmuth 1994; Cesa-Bianchi and Lugosi 2006, ch. 2), times what the
-LSTM thinks of them. So a stream never seen in training finds the expert that suits it, within some tens of events.
+network thinks of them. So a stream never seen in training finds the expert that suits it, within some tens of events.
 """
 
 import numpy as np

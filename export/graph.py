@@ -7,8 +7,8 @@ only operators that `parity` has on its list, sums over time only as left folds 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
-from export import experts, head, scaling
-from export.config import COUNT_LIMIT, LEVELS, LINEAR_LIMIT, SEEN_LIMIT, Config, Weights
+from export import cells, clock, experts, head, scaling
+from export.config import CLOCK, COUNT_LIMIT, LEVELS, LINEAR_LIMIT, SEEN_LIMIT, Config, Weights
 from export.nodes import Pen
 from export.scaling import TIME, Events, Scale, batch_first, fold
 
@@ -27,7 +27,7 @@ def build(config: Config, weights: Weights) -> ModelProto:
     scale = scaling.fixed(pen, weights) if config.scaling == "fixed" else scaling.stream(pen, weights, events)
     level = pen.op("Sub", events.last, scale.mean) if scale.mean else events.last
     way = lags(pen, config, events, scale) if config.back else changes(pen, events)
-    hidden = lstm(pen, config, weights, seen(pen, config, events, level, way, scale))
+    hidden = cells.recurrent(pen, config, weights, seen(pen, config, weights, events, level, way, scale))
 
     unit, base, values, mask = (
         of_targets(pen, config, name) for name in (scale.change, events.last, events.filled, events.mask)
@@ -79,13 +79,13 @@ def lags(pen: Pen, config: Config, events: Events, scale: Scale) -> str:
 
 
 def changes(pen: Pen, events: Events) -> str:
-    """The change at each event: what the LSTM sees of the past where there are no lags. Writes the history."""
+    """The change at each event: what the cells see of the past where there are no lags. Writes the history."""
     pen.op("Transpose", pen.cut(events.last, -1, None, TIME), perm=[2, 1, 0], out="history_next")
     return pen.op("Sub", events.filled, pen.cut(events.last, 0, -1, TIME))
 
 
-def seen(pen: Pen, config: Config, events: Events, level: str, way: str, scale: Scale) -> str:
-    """What the LSTM sees at each event, [time, batch, input_width]."""
+def seen(pen: Pen, config: Config, weights: Weights, events: Events, level: str, way: str, scale: Scale) -> str:
+    """What the first layer sees at each event, [time, batch, input_width]."""
     if config.scaling == "stream":
         level = pen.op("Div", pen.cut(level, 1, None, TIME), pen.cut(scale.spread, 1, None, TIME))
         change = "" if config.back else pen.cut(scale.change, 1, None, TIME)
@@ -93,7 +93,8 @@ def seen(pen: Pen, config: Config, events: Events, level: str, way: str, scale: 
         level, change = pen.op("Div", events.filled, scale.spread), scale.change
     way = pen.cut(way, 1, None, TIME) if config.back else pen.op("Div", way, change)
     inputs = pen.clip(pen.op("Concat", level, events.mask, way, axis=0), SEEN_LIMIT)
-    return pen.op("Transpose", inputs, perm=[1, 2, 0])
+    inputs = pen.op("Transpose", inputs, perm=[1, 2, 0])
+    return pen.op("Concat", inputs, clock.seen(pen, config, weights), axis=2) if config.clock else inputs
 
 
 def linear(pen: Pen, config: Config, weights: Weights, level: str, way: str, scale: Scale) -> str:
@@ -101,33 +102,6 @@ def linear(pen: Pen, config: Config, weights: Weights, level: str, way: str, sca
     level = pen.clip(pen.op("Div", level, scale.change), LINEAR_LIMIT)
     parts = pen.op("Concat", way, level, axis=0) if config.back else level
     return pen.op("MatMul", pen.op("Transpose", parts, perm=[1, 2, 0]), pen.floats(weights["linear.weight"].T))
-
-
-def lstm(pen: Pen, config: Config, weights: Weights, inputs: str) -> str:
-    """The last layer's hidden state around each event, [time + 1, batch, hidden]. Writes the next h and c."""
-    first, second = pen.ints(0), pen.ints(1)
-    before = ""
-    for layer in range(config.layers):
-        w, r, b = (pen.floats(array) for array in onnx_lstm(weights, layer))
-        before = pen.op("Unsqueeze", f"h{layer}", first)
-        cell = pen.op("Unsqueeze", f"c{layer}", first)
-        names = [f"lstm{layer}_{part}" for part in ("y", "h", "c")]
-        y, h, c = pen.ops("LSTM", inputs, w, r, b, "", before, cell, out=names, hidden_size=config.hidden)
-        inputs = pen.op("Squeeze", y, second)
-        pen.op("Squeeze", h, first, out=f"h{layer}_next")
-        pen.op("Squeeze", c, first, out=f"c{layer}_next")
-    return pen.op("Concat", before, inputs, axis=0)
-
-
-def onnx_lstm(weights: Weights, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One layer's weights in ONNX's order of gates (input, output, forget, cell), with the axis of directions."""
-
-    def order(name: str) -> np.ndarray:
-        i, f, g, o = np.split(weights[f"cells.{name}_l{layer}"], 4)
-        return np.concatenate([i, o, f, g])
-
-    bias = np.concatenate([order("bias_ih"), order("bias_hh")])
-    return order("weight_ih")[None], order("weight_hh")[None], bias[None]
 
 
 def of_targets(pen: Pen, config: Config, tensor: str) -> str:
@@ -138,12 +112,12 @@ def of_targets(pen: Pen, config: Config, tensor: str) -> str:
 
 
 def _model(config: Config, pen: Pen) -> ModelProto:
-    features, targets = len(config.features), len(config.targets)
+    columns, targets = len(config.features) + (len(CLOCK) if config.clock else 0), len(config.targets)
 
     def value(name: str, *shape: str | int) -> ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-    inputs = [value(name, "time", "batch", features) for name in ("x", "mask")]
+    inputs = [value(name, "time", "batch", columns) for name in ("x", "mask")]
     outputs = [value("quantiles", "time", "batch", targets, len(LEVELS)), value("surprise", "time", "batch", targets)]
     for tensor in config.state:
         inputs.append(value(tensor.input, "batch", *tensor.shape))

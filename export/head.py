@@ -1,7 +1,7 @@
 """The graph's last part: quantiles of the next event, and the surprise of this one. Knows nothing of scaling's sums.
 
-The head stands on the LSTM's state around each event (0..T), so evaluation t is the prediction after event t, and at
-the same time the prior of event t + 1: surprise needs no state of its own.
+The head stands on the last layer's state around each event (0..T), so evaluation t is the prediction after event t,
+and at the same time the prior of event t + 1: surprise needs no state of its own.
 """
 
 import numpy as np

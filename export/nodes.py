@@ -38,6 +38,10 @@ class Pen:
         """A float32 constant."""
         return self.constant(np.asarray(value, np.float32))
 
+    def doubles(self, value: float | NDArray[np.float64]) -> str:
+        """A float64 constant."""
+        return self.constant(np.asarray(value, np.float64))
+
     def ints(self, *values: int) -> str:
         """An int64 vector, such as axes, shapes and bounds are."""
         return self.constant(np.array(values, np.int64))

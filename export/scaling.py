@@ -46,8 +46,11 @@ def fill(pen: Pen, config: Config, weights: Weights) -> Events:
     Place 0 holds the state's newest value. Missing values go to the last place, T, which nobody reads where there are
     any: with m of them the numbers end at T - m.
     """
-    mask = pen.op("Transpose", "mask", perm=[2, 0, 1])
-    values = pen.clip(pen.op("Transpose", "x", perm=[2, 0, 1]), VALUE_LIMIT)
+    x, mask = "x", "mask"
+    if config.clock:
+        x, mask = (pen.cut(tensor, 0, len(config.features), 2) for tensor in (x, mask))
+    mask = pen.op("Transpose", mask, perm=[2, 0, 1])
+    values = pen.clip(pen.op("Transpose", x, perm=[2, 0, 1]), VALUE_LIMIT)
     if config.scaling == "fixed":
         values = pen.op("Sub", values, per_feature(pen, weights["center"]))
     valid = pen.cast(mask, TensorProto.BOOL)

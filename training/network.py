@@ -1,7 +1,7 @@
 """The network of task `number` as a PyTorch module: the same arithmetic as `export.graph`, the same names of weights.
 
-Everything before the LSTM (filling, scaling, lags) has no weights to learn: `around` computes it once per stream, and
-training then runs the LSTM and the head only. `forward` is the whole step, for parity.
+Everything before the cells (filling, scaling, lags, time) has no weights to learn: `around` computes it once per
+stream, and training then runs the cells and the head only. `forward` is the whole step, for parity.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from export.config import (
     COUNT_LIMIT,
     DOUBT_LIMIT,
+    HEAD_ROWS,
     HEAD_WIDTH,
     LINEAR_LIMIT,
     PRIOR_WEIGHT,
@@ -25,25 +26,27 @@ from export.config import (
     Weights,
 )
 from export.head import INNER, OFFSETS
+from training import clock
+from training.cells import Cells
 
 State = dict[str, Tensor]
 
 
 @dataclass
 class Around:
-    """What stands before the LSTM, for T events. "Around": [T + 1, batch, ...], before the first and after each."""
+    """What stands before the cells, for T events. "Around": [T + 1, batch, ...], before the first and after each."""
 
     last: Tensor  # around: the newest value, less the centre in scaling "fixed"
     unit: Tensor  # around: the scale, mean absolute change from event to event
     linear: Tensor | None  # around, [.., linear_width]: what the linear path sees, in scales
     spread: Tensor
-    seen: Tensor  # [T, batch, input_width]: what the LSTM sees
+    seen: Tensor  # [T, batch, input_width]: what the first layer sees
     age: Tensor | None  # around: events since the first value
     state: State  # the next state, but for h, c and losses
 
 
 class Network(nn.Module):
-    """Filling, scaling, lags, linear path, LSTM, quantile head."""
+    """Filling, scaling, lags, linear path, recurrent layers, head."""
 
     center: Tensor
     spread: Tensor
@@ -51,13 +54,14 @@ class Network(nn.Module):
     prior: Tensor
     stretch: Tensor
     tail: Tensor
+    typical: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         targets = len(config.targets)
-        self.cells = nn.LSTM(config.input_width, config.hidden, config.layers)
-        self.head = nn.Linear(config.hidden, targets * HEAD_WIDTH)
+        self.cells = Cells(config)
+        self.head = nn.Linear(config.hidden, targets * HEAD_ROWS[config.head])
         if config.lags:
             self.linear = nn.Linear(config.linear_width, targets * config.experts, bias=False)
         if config.experts > 1:
@@ -80,8 +84,10 @@ class Network(nn.Module):
         return {t.input: torch.zeros(batch, *t.shape) for t in self.config.state}
 
     def around(self, x: Tensor, mask: Tensor, state: State) -> Around:
-        """x and mask [T, batch, features]."""
+        """x and mask as `Signature` has them, [T, batch, columns]."""
         config, fixed = self.config, self.config.scaling == "fixed"
+        features = len(config.features)
+        x, mask, times = x[..., :features], mask[..., :features], x[..., features:]
         x = x.clip(-VALUE_LIMIT, VALUE_LIMIT)
         values = torch.where(mask > 0, x - self.center if fixed else x, 0.0)
         history = state["history"].transpose(0, 1)  # [length, batch, features]
@@ -112,10 +118,15 @@ class Network(nn.Module):
         linear = torch.cat([*way, (level / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT)], -1) if config.lags else None
         past = [part[1:] for part in way] or [(last[1:] - last[:-1]) / unit[1:]]
         seen = torch.cat([(level / spread)[1:], mask, *past], -1).clip(-SEEN_LIMIT, SEEN_LIMIT)
+        if config.clock:
+            typical = self.typical if config.since_last else None
+            seen = torch.cat([seen, clock.seen(config, times, state.get("clock"), typical)], -1)
+        if config.since_last:
+            following["clock"] = times[-1]
         return Around(last, unit, linear, spread, seen, age, following)
 
     def predict(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """From the LSTM's state [..., hidden]: correction [..., targets, 1] and widths [..., targets, 4], in scales."""
+        """From hidden states [..., hidden]: correction [..., targets, 1] and widths [..., targets, 4], in scales."""
         raw = self.head(hidden).unflatten(-1, (len(self.config.targets), HEAD_WIDTH))
         return raw[..., :1], raw[..., 1:].clip(-WIDTH_LIMIT, WIDTH_LIMIT).exp()
 
@@ -148,11 +159,11 @@ class Network(nn.Module):
         """As the model file: quantiles [T, batch, targets, levels], surprise [T, batch, targets], the next state."""
         config = self.config
         around = self.around(x, mask, state)
-        h, c = (torch.stack([state[f"{kind}{layer}"] for layer in range(config.layers)]) for kind in "hc")
-        y, (next_h, next_c) = self.cells(around.seen, (h, c))
-        following = around.state | {f"h{i}": next_h[i] for i in range(len(h))}
-        following |= {f"c{i}": next_c[i] for i in range(len(h))}
-        correction, widths = self.predict(torch.cat([h[-1:], y]))
+        before = self.cells.from_rows(state)
+        y, after = self.cells(around.seen, before)
+        hidden = torch.cat([before[0][-1:], y])
+        following = around.state | self.cells.to_rows(after)
+        correction, widths = self.predict(hidden)
         widths = widths * self.stretch
         columns = list(config.target_columns)
         base, unit = around.last[..., columns], around.unit[..., columns, None]
@@ -160,9 +171,9 @@ class Network(nn.Module):
             advice = self.advice(around.linear)
             against = None
             if config.experts > 1:
-                losses = self.losses(around, advice, mask, state["losses"])
+                losses = self.losses(around, advice, mask[..., : len(config.features)], state["losses"])
                 following["losses"], against = losses[-1], doubt(losses)
-            base = base + self.mix(torch.cat([h[-1:], y]), advice, against) * unit[..., 0]
+            base = base + self.mix(hidden, advice, against) * unit[..., 0]
         median = base[..., None] + correction * unit
         quantiles = median + widths @ torch.from_numpy(OFFSETS) * unit
         if config.scaling == "fixed":

@@ -1,4 +1,4 @@
-"""From events to tensors: all that stands before the LSTM has nothing to learn, and is computed once for all events."""
+"""From events to tensors: what stands before the cells has nothing to learn, and is computed once for all events."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Prepared:
     A stream of n events has n - 1 of them. N is the number of all.
     """
 
-    front: Tensor  # [N, 2 * features] level in spreads, and mask: what the LSTM sees first
+    front: Tensor  # [N, 2 * features] level in spreads, and mask: what the first layer sees first
     way: Tensor  # [N, input_width - 2 * features] the way to each lag, or the last change, in scales
     level: Tensor  # [N, features] distance from the mean, in scales, for the linear paths; none without lags
     change: Tensor  # [N, targets] to the next event, in scales
@@ -41,7 +41,7 @@ class Prepared:
         return len(self.trained)
 
     def seen(self, index: Tensor) -> Tensor:
-        """[..., input_width]: what the LSTM sees at these evaluations."""
+        """[..., input_width]: what the first layer sees at these evaluations."""
         return torch.cat([self.front[index], self.way[index].clip(-SEEN_LIMIT, SEEN_LIMIT)], -1)
 
     def linear(self, index: Tensor | slice) -> Tensor:

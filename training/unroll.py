@@ -1,4 +1,4 @@
-"""Runs the LSTM and the head over windows of prepared streams: for training, for scores, for calibration."""
+"""Runs the cells and the head over windows of prepared streams: for training, for scores, for calibration."""
 
 from collections.abc import Iterator
 
@@ -16,27 +16,25 @@ LOSS_LIMIT = 1000.0  # scales
 def run(
     network: Network, prepared: Prepared, groups: Iterator[list[Window]], dropout: float = 0.0
 ) -> Iterator[tuple[Window, Tensor, Tensor, Tensor, Tensor]]:
-    """Run groups of pieces side by side from the cold LSTM, carrying its state from window to window, detached.
+    """Run groups of pieces side by side from the cold state, carrying it from window to window, detached.
 
     Yields window, base [steps, pieces, targets, 1], widths [.., 4], and of the next events change and weight
     [steps, pieces, targets]; all in scales. Padding has weight 0.
     """
     config = network.config
     for group in groups:
-        lanes = len(group[0].pieces)
-        h = c = torch.zeros(config.layers, lanes, config.hidden)
+        state = network.cells.cold(len(group[0].pieces))
         for window in group:
             lanes = len(window.pieces)
-            h, c = h[:, :lanes].contiguous(), c[:, :lanes].contiguous()
+            state = tuple(tensor.detach()[:, :lanes].contiguous() for tensor in state)
             seen, linear, doubts, change, weight = _gather(prepared, window)
-            hidden, (h, c) = network.cells(nn.functional.dropout(seen, dropout / 2), (h, c))
+            hidden, state = network.cells(nn.functional.dropout(seen, dropout / 2), state, dropout)
             correction, widths = network.predict(nn.functional.dropout(hidden, dropout))
             base = correction
             if config.lags:
                 against = doubts if config.experts > 1 else None
                 base = base + network.mix(hidden, network.advice(linear), against)[..., None]
             yield window, base, widths, change, weight
-            h, c = h.detach(), c.detach()
 
 
 def quantile_loss(quantiles: Tensor, change: Tensor, weight: Tensor) -> Tensor:
