@@ -7,8 +7,8 @@ only operators that `parity` has on its list, sums over time only as left folds 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
-from export import cells, clock, experts, head, scaling
-from export.config import CLOCK, COUNT_LIMIT, LEVELS, LINEAR_LIMIT, SEEN_LIMIT, Config, Weights
+from export import cells, classify, clock, experts, head, scaling, symbol
+from export.config import CLOCK, COUNT_LIMIT, LINEAR_LIMIT, SEEN_LIMIT, Config, Weights
 from export.nodes import Pen
 from export.scaling import TIME, Events, Scale, batch_first, fold
 
@@ -17,17 +17,29 @@ IR = 10
 
 
 def build(config: Config, weights: Weights) -> ModelProto:
-    """The graph of task `number`, as `signature.Signature` describes it, without a signature.
+    """The graph of a network, as `signature.Signature` describes it, without a signature.
 
     Raises ValueError where the weights do not fit the config.
     """
     config.check(weights)
     pen = Pen()
+    if config.task == "symbol":
+        symbol.write(pen, config, weights)
+    else:
+        _of_values(pen, config, weights)
+    return _model(config, pen)
+
+
+def _of_values(pen: Pen, config: Config, weights: Weights) -> None:
+    """The tasks whose events are numbers: `number` and `class`."""
     events = scaling.fill(pen, config, weights)
     scale = scaling.fixed(pen, weights) if config.scaling == "fixed" else scaling.stream(pen, weights, events)
     level = pen.op("Sub", events.last, scale.mean) if scale.mean else events.last
     way = lags(pen, config, events, scale) if config.back else changes(pen, events)
     hidden = cells.recurrent(pen, config, weights, seen(pen, config, weights, events, level, way, scale))
+    if config.task == "class":
+        classify.write(pen, weights, hidden)
+        return
 
     unit, base, values, mask = (
         of_targets(pen, config, name) for name in (scale.change, events.last, events.filled, events.mask)
@@ -42,7 +54,6 @@ def build(config: Config, weights: Weights) -> ModelProto:
         base = pen.op("Add", base, pen.op("Mul", advice, unit))
     median, widths = head.predict(pen, config, weights, hidden, base, unit)
     head.surprise(pen, weights, values, median, widths)
-    return _model(config, pen)
 
 
 def lags(pen: Pen, config: Config, events: Events, scale: Scale) -> str:
@@ -112,13 +123,16 @@ def of_targets(pen: Pen, config: Config, tensor: str) -> str:
 
 
 def _model(config: Config, pen: Pen) -> ModelProto:
-    columns, targets = len(config.features) + (len(CLOCK) if config.clock else 0), len(config.targets)
+    columns = len(config.features) + (len(CLOCK) if config.clock else 0)
 
     def value(name: str, *shape: str | int) -> ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     inputs = [value(name, "time", "batch", columns) for name in ("x", "mask")]
-    outputs = [value("quantiles", "time", "batch", targets, len(LEVELS)), value("surprise", "time", "batch", targets)]
+    outputs = [
+        value(config.output, "time", "batch", *config.output_shape),
+        value("surprise", "time", "batch", len(config.targets)),
+    ]
     for tensor in config.state:
         inputs.append(value(tensor.input, "batch", *tensor.shape))
         outputs.append(value(tensor.output, "batch", *tensor.shape))

@@ -14,8 +14,11 @@ from export.config import Config, Weights
 
 Floats = NDArray[np.float32]
 State = dict[str, Floats]
-# x, mask [time, batch, features], state -> quantiles, surprise, next state under the names of its inputs
+# x, mask [time, batch, columns], state -> what is predicted, surprise, next state under the names of its inputs
 Step = Callable[[Floats, Floats, State], tuple[Floats, Floats, State]]
+
+HOUR = 3_600_000  # milliseconds
+LATEST = 2.0**24 * HOUR  # whole hours are exact in float32 up to here
 
 TOLERANCE = 1e-5
 STEPS = 200
@@ -25,42 +28,16 @@ RECTANGLES = (1, 1, 2, 5, 1, 16, 3, 40, 1, 9)  # events a call, again and again,
 BATCHES = (2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 99, 100)
 
 # Operators of onnxruntime's CPU provider that were measured to give the same bits for every batch size, every split
-# over time and one or two threads. Not: Softplus, Log, Sin, Cos, Atan, Mish (differ with the batch size in float32),
-# RNN (differs at batch 1), ReduceSum and ReduceMean over the last axis (the order depends on the place in the batch).
-ALLOWED = frozenset(
-    (
-        *(
-            "Abs",
-            "Add",
-            "Cast",
-            "Clip",
-            "Div",
-            "Exp",
-            "Greater",
-            "GreaterOrEqual",
-            "Less",
-            "Max",
-            "Min",
-            "Mul",
-            "Neg",
-            "Sub",
-        ),
-        *("Concat", "Gather", "GatherElements", "Range", "Reshape", "ScatterElements", "Shape", "Slice", "Split"),
-        *(
-            "ArgMax",
-            "CumSum",
-            "LSTM",
-            "MatMul",
-            "ReduceMax",
-            "ReduceMin",
-            "Softmax",
-            "Squeeze",
-            "Transpose",
-            "Unsqueeze",
-            "Where",
-        ),
-    )
-)
+# over time and one or two threads. Not: Softplus, Log, Sin, Cos, Atan, Mish (differ with the batch size, some of them
+# in double too), ReduceSum and ReduceMean over the last axis (the order depends on the place in the batch). RNN differs
+# at batch 1: `cells` gives it a stream more.
+ALLOWED = frozenset((
+    "Abs", "Add", "Cast", "Clip", "Div", "Exp", "Greater", "GreaterOrEqual", "Less", "Max", "Min", "Mul", "Neg",
+    "Round", "Sqrt", "Sub",
+    "Concat", "Gather", "GatherElements", "Range", "Reshape", "ScatterElements", "Shape", "Slice", "Split", "Squeeze",
+    "Transpose", "Unsqueeze", "Where",
+    "ArgMax", "CumSum", "GRU", "LogSoftmax", "LSTM", "MatMul", "ReduceMax", "ReduceMin", "RNN", "Softmax",
+))  # fmt: skip
 
 
 class ParityError(Exception):
@@ -93,11 +70,11 @@ def session(model: ModelProto, config: Config) -> Step:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     run = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"]).run
-    outputs = ["quantiles", "surprise", *(t.output for t in config.state)]
+    outputs = [config.output, "surprise", *(t.output for t in config.state)]
 
     def step(x: Floats, mask: Floats, state: State) -> tuple[Floats, Floats, State]:
-        quantiles, surprise, *tensors = run(outputs, {"x": x, "mask": mask, **state})
-        return quantiles, surprise, {t.input: tensor for t, tensor in zip(config.state, tensors, strict=True)}
+        predicted, surprise, *tensors = run(outputs, {"x": x, "mask": mask, **state})
+        return predicted, surprise, {t.input: tensor for t, tensor in zip(config.state, tensors, strict=True)}
 
     return step
 
@@ -125,9 +102,40 @@ def walks(config: Config, weights: Weights, time: int, batch: int, seed: int = 0
     return np.where(mask > 0, x, 0).astype(np.float32), mask
 
 
+def symbols(config: Config, time: int, batch: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Random indexes of symbols with a fifth of them missing, x and mask [time, batch, 1]; some lie beyond the last."""
+    random = np.random.default_rng(seed)
+    x = random.integers(0, config.outcomes + 1, (time, batch, 1)).astype(np.float32)
+    mask = (random.random(x.shape) > 0.2).astype(np.float32)
+    return x * mask, mask
+
+
+def clocks(config: Config, weights: Weights, time: int, batch: int, seed: int = 0) -> Floats:
+    """Times as a model with a clock takes them, [time, batch, 2]: mostly growing, some standing still or going back."""
+    random = np.random.default_rng(seed)
+    typical = float(weights["typical"][0]) if config.since_last else HOUR
+    gaps = typical * random.exponential(size=(time, batch)) * 10.0 ** random.integers(-2, 3, (time, batch))
+    gaps *= random.choice([1.0, 0.0, -0.5], gaps.shape, p=[0.9, 0.07, 0.03])
+    start = random.uniform(1e11, 2e12, batch)  # 1973 to 2033
+    milliseconds = np.clip(start + gaps.cumsum(0), 0, LATEST).astype(np.int64)
+    return np.stack(np.divmod(milliseconds, HOUR), axis=-1).astype(np.float32)
+
+
+def inputs(config: Config, weights: Weights, time: int, batch: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """x and mask [time, batch, columns] of streams that the model could see."""
+    if config.task == "symbol":
+        x, mask = symbols(config, time, batch, seed)
+    else:
+        x, mask = walks(config, weights, time, batch, seed)
+    if config.clock:
+        clock = clocks(config, weights, time, batch, seed)
+        x, mask = np.concatenate([x, clock], axis=2), np.concatenate([mask, np.ones_like(clock)], axis=2)
+    return x, mask
+
+
 def bits(step: Step, config: Config, weights: Weights, batches: Sequence[int] = BATCHES, time: int = 12) -> None:
     """Refuse a file whose bits depend on the batch size or on how the events are split over calls."""
-    x, mask = walks(config, weights, time, max(batches))
+    x, mask = inputs(config, weights, time, max(batches))
     whole = _columns(*step(x, mask, cold(config, len(x[0]))))
     for size in (1, *batches):
         for first in range(0, len(x[0]) - size + 1, max(size, 7)):
@@ -135,48 +143,41 @@ def bits(step: Step, config: Config, weights: Weights, batches: Sequence[int] = 
             if _columns(*step(x[:, part], mask[:, part], cold(config, size))) != whole[part]:
                 raise ParityError(f"the file gives other bits for a batch of {size} than for one of {len(x[0])}")
     for calls in ([1] * time, [time // 2, time - time // 2], [1, time - 1]):
-        state, quantiles, surprise, start = cold(config, len(x[0])), [], [], 0
+        state, predicted, surprise, start = cold(config, len(x[0])), [], [], 0
         for events in calls:
-            q, s, state = step(x[start : start + events], mask[start : start + events], state)
-            quantiles.append(q)
+            p, s, state = step(x[start : start + events], mask[start : start + events], state)
+            predicted.append(p)
             surprise.append(s)
             start += events
-        if _columns(np.concatenate(quantiles), np.concatenate(surprise), state) != whole:
+        if _columns(np.concatenate(predicted), np.concatenate(surprise), state) != whole:
             raise ParityError(f"the file gives other bits for {time} events in calls of {calls} than in one call")
 
 
-def _columns(quantiles: Floats, surprise: Floats, state: State) -> list[bytes]:
+def _columns(predicted: Floats, surprise: Floats, state: State) -> list[bytes]:
     """All that came out, one string of bytes for each stream."""
     return [
         b"".join(
-            array.tobytes() for array in (quantiles[:, i], surprise[:, i], *(tensor[i] for tensor in state.values()))
+            array.tobytes() for array in (predicted[:, i], surprise[:, i], *(tensor[i] for tensor in state.values()))
         )
-        for i in range(quantiles.shape[1])
+        for i in range(predicted.shape[1])
     ]
 
 
 def difference(step: Step, reference: Step, config: Config, weights: Weights, batch: int = 6) -> float:
-    """The greatest difference of quantiles, step by step with carried state, in units of the stream's scale.
+    """The greatest difference of what is predicted, step by step with carried state, in units of the stream's scale.
 
-    A stream's scale is the fixed one, or its mean absolute change, if not its prior is larger. What float32 cannot
-    resolve at the value's magnitude is not counted: a last place of 1013 is 1e-4 of a scale of 0.5. Raises ParityError
-    above TOLERANCE, and where surprise or a state differs visibly.
+    What float32 cannot resolve at the value's magnitude is not counted: a last place of 1013 is 1e-4 of a scale of 0.5.
+    Raises ParityError above TOLERANCE, and where surprise or a state differs visibly.
     """
-    x, mask = walks(config, weights, STEPS, batch, seed=1)
-    if config.scaling == "fixed":
-        scale = np.broadcast_to(weights["scale"], x.shape[1:])
-    else:
-        changes = np.nanmean(np.abs(np.diff(np.where(mask > 0, x, np.nan), axis=0)), axis=0)
-        first = np.take_along_axis(x, (mask > 0).argmax(axis=0)[None], axis=0)[0]
-        scale = np.maximum(changes, weights["prior"][0] * np.abs(first) + weights["prior"][1])
-    unit = scale[:, list(config.target_columns), None]
+    x, mask = inputs(config, weights, STEPS, batch, seed=1)
+    unit = scales(config, weights, x, mask) if config.task == "number" else np.ones(1)
     ours, theirs = cold(config, batch), cold(config, batch)
     greatest, start, call = 0.0, 0, 0
     while start < STEPS:
         stop = min(start + RECTANGLES[call % len(RECTANGLES)], STEPS)
-        q1, s1, ours = step(x[start:stop], mask[start:stop], ours)
-        q2, s2, theirs = reference(x[start:stop], mask[start:stop], theirs)
-        apart = np.maximum(np.abs(q1 - q2) - np.spacing(np.abs(q2)), 0) / unit
+        p1, s1, ours = step(x[start:stop], mask[start:stop], ours)
+        p2, s2, theirs = reference(x[start:stop], mask[start:stop], theirs)
+        apart = np.maximum(np.abs(p1 - p2) - np.spacing(np.abs(p2)), 0) / unit
         greatest = max(greatest, float(apart.max()))
         if not greatest <= TOLERANCE:
             raise ParityError(f"the file and the PyTorch module differ by {greatest:.2g} scales, more than {TOLERANCE}")
@@ -186,3 +187,18 @@ def difference(step: Step, reference: Step, config: Config, weights: Weights, ba
             raise ParityError("the file and the PyTorch module differ in their next state")
         start, call = stop, call + 1
     return greatest
+
+
+def scales(config: Config, weights: Weights, x: Floats, mask: Floats) -> Floats:
+    """The unit of each stream's predictions, [batch, targets, 1]; probabilities have none.
+
+    It is the fixed one, or the stream's mean absolute change, if not its prior is larger.
+    """
+    x, mask = (array[..., : len(config.features)] for array in (x, mask))
+    if config.scaling == "fixed":
+        scale = np.broadcast_to(weights["scale"], x.shape[1:])
+    else:
+        changes = np.nanmean(np.abs(np.diff(np.where(mask > 0, x, np.nan), axis=0)), axis=0)
+        first = np.take_along_axis(x, (mask > 0).argmax(axis=0)[None], axis=0)[0]
+        scale = np.maximum(changes, weights["prior"][0] * np.abs(first) + weights["prior"][1])
+    return scale[:, list(config.target_columns), None]

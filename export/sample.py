@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,11 @@ def random_model(
         features = ("value",) if features == 1 else tuple(f"f{i}" for i in range(features))
     names = tuple(features)
     config = Config(names, names, hidden, layers, scaling, tuple(lags), experts)
-    model = build(config, random_weights(config, seed))
-    signature = sign(config)
-    save(model, signature, path)
+    return random_file(path, config, seed)
+
+
+def random_file(path: Path | str, config: Config, seed: int = 0, **facts: Any) -> Signature:
+    """Write a model file of any config with random weights; gives its signature, which holds the facts, too."""
+    signature = sign(config, **facts)
+    save(build(config, random_weights(config, seed)), signature, path)
     return signature
