@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from training.errors import DataError
+
 # Tried in this order where no value carries an offset; polars guesses the rest.
 FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -38,6 +40,17 @@ def milliseconds(column: pl.Series) -> pl.Series:
         found = parse(texts)
         best = found if found.null_count() < best.null_count() else best
     return best
+
+
+def moment(option: str, text: str) -> int:
+    """A time that an option gives, in milliseconds. Raises DataError."""
+    try:
+        found = milliseconds(pl.Series([text]))[0]
+    except pl.exceptions.PolarsError:
+        found = None
+    if found is None or not EARLIEST <= found <= LATEST:
+        raise DataError(f"{option} {text}: cannot be understood as a time; use {ACCEPTED}")
+    return int(found)
 
 
 def _numbers(column: pl.Series) -> pl.Series:
