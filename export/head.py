@@ -4,9 +4,11 @@ The head stands on the last layer's state around each event (0..T), so evaluatio
 and at the same time the prior of event t + 1: surprise needs no state of its own.
 """
 
+from statistics import NormalDist
+
 import numpy as np
 
-from export.config import HEAD_WIDTH, SURPRISE_LIMIT, WIDTH_LIMIT, Config, Weights
+from export.config import HEAD_ROWS, SURPRISE_LIMIT, WIDTH_LIMIT, Config, Weights
 from export.nodes import Pen
 from export.scaling import TIME, per_feature
 
@@ -15,28 +17,34 @@ BEYOND_LIMIT = 1e6  # outer widths
 # From the widths (up, down, further up, further down) to the offsets of the five levels from the median. Each row's sum
 # grows outwards, so quantiles cannot cross.
 OFFSETS = np.array([[0, 0, 0, 1, 1], [-1, -1, 0, 0, 0], [0, 0, 0, 0, 1], [-1, 0, 0, 0, 0]], np.float32)
+QUARTILE, OUTER = (NormalDist().inv_cdf(level) for level in (0.75, 0.95))
+NORMAL = np.array([QUARTILE, QUARTILE, OUTER - QUARTILE, OUTER - QUARTILE], np.float32)  # widths of deviation 1
 
 
 def predict(pen: Pen, config: Config, weights: Weights, hidden: str, base: str, unit: str) -> tuple[str, str]:
     """Median [targets, time + 1, batch] less the centre, and widths [4, targets, time + 1, batch], in the user's units.
 
     hidden [time + 1, batch, hidden]; base and unit broadcast to [targets, time + 1, batch]. Writes `quantiles`.
+    A normal head's median is its mean, and its four widths are made of one deviation, so that calibration and surprise
+    are the same for both heads.
     """
-    targets = len(config.targets)
-    rows = weights["head.weight"].reshape(targets, HEAD_WIDTH, -1)
-    bias = weights["head.bias"].reshape(targets, HEAD_WIDTH)
+    targets, width = len(config.targets), HEAD_ROWS[config.head]
+    rows = weights["head.weight"].reshape(targets, width, -1)
+    bias = weights["head.bias"].reshape(targets, width)
     stretch = weights["stretch"]
     fixed = config.scaling == "fixed"
     if fixed:  # a constant scale is put into the weights
         scale = weights["scale"][list(config.target_columns)]
-        factor = np.ones((targets, HEAD_WIDTH), np.float32)
+        factor = np.ones((targets, width), np.float32)
         factor[:, 0] = scale
         rows, bias, stretch = rows * factor[:, :, None], bias * factor, stretch * scale[:, None]
-    raw = pen.op("MatMul", hidden, pen.floats(rows.reshape(targets * HEAD_WIDTH, -1).T))
-    raw = pen.op("Reshape", raw, pen.ints(0, 0, targets, HEAD_WIDTH))
+    if config.head == "normal":
+        stretch = stretch * NORMAL
+    raw = pen.op("MatMul", hidden, pen.floats(rows.reshape(targets * width, -1).T))
+    raw = pen.op("Reshape", raw, pen.ints(0, 0, targets, width))
     raw = pen.op("Transpose", raw, perm=[3, 2, 0, 1])
     raw = pen.op("Add", raw, pen.floats(bias.T[:, :, None, None]))
-    correction, exponents = pen.ops("Split", raw, pen.ints(1, HEAD_WIDTH - 1), axis=0, out=["correction", "exponents"])
+    correction, exponents = pen.ops("Split", raw, pen.ints(1, width - 1), axis=0, out=["correction", "exponents"])
     correction = pen.op("Squeeze", correction, pen.ints(0))
     widths = pen.op("Exp", pen.clip(exponents, WIDTH_LIMIT))
     widths = pen.op("Mul", widths, pen.floats(stretch.T[:, :, None, None]))

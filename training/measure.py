@@ -26,7 +26,10 @@ def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) ->
 
 
 def constants(events: Events, split: Split, config: Config) -> Weights:
-    """The weights that are not learned but measured on the training part: centre, spread and scale, or the prior."""
+    """The weights that are not learned but measured on the training part.
+
+    Centre, spread and scale, or the prior; and the typical time from event to event.
+    """
     trained = split.part == TRAIN
     streams = [events.values[index[trained[index]]] for index in events.per_stream()]
     streams = [np.clip(values, -VALUE_LIMIT, VALUE_LIMIT) for values in streams if len(values)]
@@ -40,7 +43,15 @@ def constants(events: Events, split: Split, config: Config) -> Weights:
         found = {"center": center, "spread": spread, "scale": scale}
     else:
         found = {"prior": np.stack([_prior(streams, changes, i) for i in range(changes.shape[1])], axis=1)}
+    if config.since_last:
+        found["typical"] = np.array([_typical(events, trained)])
     return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+
+def _typical(events: Events, trained: NDArray[np.bool_]) -> float:
+    """The median time from a stream's event to its next one, in milliseconds; those of no time are left out."""
+    gaps = np.concatenate([np.diff(events.time[index[trained[index]]]) for index in events.per_stream()])
+    return float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
 
 
 def _or(measure: object, array: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:

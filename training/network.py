@@ -14,7 +14,6 @@ from export.config import (
     COUNT_LIMIT,
     DOUBT_LIMIT,
     HEAD_ROWS,
-    HEAD_WIDTH,
     LINEAR_LIMIT,
     PRIOR_WEIGHT,
     REGRET_LIMIT,
@@ -25,7 +24,7 @@ from export.config import (
     Config,
     Weights,
 )
-from export.head import INNER, OFFSETS
+from export.head import INNER, NORMAL, OFFSETS
 from training import clock
 from training.cells import Cells
 
@@ -127,8 +126,9 @@ class Network(nn.Module):
 
     def predict(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """From hidden states [..., hidden]: correction [..., targets, 1] and widths [..., targets, 4], in scales."""
-        raw = self.head(hidden).unflatten(-1, (len(self.config.targets), HEAD_WIDTH))
-        return raw[..., :1], raw[..., 1:].clip(-WIDTH_LIMIT, WIDTH_LIMIT).exp()
+        raw = self.head(hidden).unflatten(-1, (len(self.config.targets), HEAD_ROWS[self.config.head]))
+        widths = raw[..., 1:].clip(-WIDTH_LIMIT, WIDTH_LIMIT).exp()
+        return raw[..., :1], widths * torch.from_numpy(NORMAL) if self.config.head == "normal" else widths
 
     def advice(self, linear: Tensor) -> Tensor:
         """What each expert says of the next change, in scales: [..., targets, experts]."""

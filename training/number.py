@@ -7,21 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from export.config import SEEN_LIMIT
-from export.head import OFFSETS
+from training import cells
 from training.errors import TrainingStopped
 from training.lanes import Piece, cut, windows
 from training.network import Network, doubt
 from training.prepare import Prepared
 from training.recipe import Recipe
 from training.task import Groups
-from training.unroll import quantile_loss, run, validated
+from training.unroll import loss, run, validated
 
 PART = 1 << 16  # evaluations that the experts advise at once
+START = {"quantile": [0.0, -0.7, -0.7, 0.0, 0.0], "normal": [0.0, -0.3]}  # of the head, by row
 BURN_IN = 512  # events of the training part that lead into the validation part
 
 
 class Number:
-    """The next number of each stream. Losses are quantile losses in scales.
+    """The next number of each stream. Losses are the head's, of changes in scales.
 
     Raises TrainingStopped where there is nothing to learn from.
     """
@@ -53,7 +54,7 @@ class Number:
         for _, base, widths, change, weight in run(self.network, self.prepared, groups, recipe.dropout):
             count = weight.sum()
             if count > 0:
-                yield quantile_loss(base + widths @ torch.from_numpy(OFFSETS), change, weight), count
+                yield loss(self.network, base, widths, change, weight), count
 
     def validate(self) -> float:
         """Mean loss on the validation part, with the end of the training part as run-up; inf where there is none."""
@@ -69,8 +70,7 @@ class Number:
         with torch.no_grad():
             for window, base, widths, change, weight in run(self.network, prepared, windows(pieces, 256, 256, order)):
                 scored = weight * validated(prepared, window)
-                quantiles = base + widths @ torch.from_numpy(OFFSETS)
-                total += float(quantile_loss(quantiles, change, scored))
+                total += float(loss(self.network, base, widths, change, scored))
                 count += float(scored.sum())
         return total / count if count else float("inf")
 
@@ -95,20 +95,10 @@ class Number:
 
 
 def initialise(network: Network) -> None:
-    """Xavier and orthogonal weights, forget gates open, a narrow head (Glorot 2010; Saxe 2014; Jozefowicz 2015)."""
-    hidden = network.config.hidden
-    for name, weight in network.cells.named_parameters():
-        if "bias" in name:
-            nn.init.zeros_(weight)
-            if "bias_ih" in name:
-                nn.init.ones_(weight.data[hidden : 2 * hidden])
-        elif "weight_hh" in name:
-            for gate in torch.split(weight.data, hidden):
-                nn.init.orthogonal_(gate)
-        else:
-            nn.init.xavier_uniform_(weight)
+    """The cells as usual, and a narrow head: predictions near the last value, intervals about one scale wide."""
+    cells.initialise(network.cells)
     network.head.weight.data.mul_(0.3)
-    network.head.bias.data = torch.tensor([0.0, -0.7, -0.7, 0.0, 0.0]).repeat(len(network.config.targets))
+    network.head.bias.data = torch.tensor(START[network.config.head]).repeat(len(network.config.targets))
     if network.config.experts > 1:
         network.gate.weight.data.mul_(0.1)
         nn.init.zeros_(network.gate.bias)

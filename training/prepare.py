@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from export.config import LINEAR_LIMIT, REGRET_LIMIT, SEEN_LIMIT, VALUE_LIMIT
+from export.config import CLOCK, LINEAR_LIMIT, REGRET_LIMIT, SEEN_LIMIT, VALUE_LIMIT
+from training import clock
 from training.data import Events
 from training.network import Network
 from training.splits import TRAIN, VALID, Split
@@ -25,7 +26,8 @@ class Prepared:
     """
 
     front: Tensor  # [N, 2 * features] level in spreads, and mask: what the first layer sees first
-    way: Tensor  # [N, input_width - 2 * features] the way to each lag, or the last change, in scales
+    way: Tensor  # [N, lags * features] the way to each lag, or the last change, in scales
+    time: Tensor  # [N, clock_width] what is seen of the event's time
     level: Tensor  # [N, features] distance from the mean, in scales, for the linear paths; none without lags
     change: Tensor  # [N, targets] to the next event, in scales
     weight: Tensor  # [N, targets] 1 where the next value is there
@@ -42,7 +44,7 @@ class Prepared:
 
     def seen(self, index: Tensor) -> Tensor:
         """[..., input_width]: what the first layer sees at these evaluations."""
-        return torch.cat([self.front[index], self.way[index].clip(-SEEN_LIMIT, SEEN_LIMIT)], -1)
+        return torch.cat([self.front[index], self.way[index].clip(-SEEN_LIMIT, SEEN_LIMIT), self.time[index]], -1)
 
     def linear(self, index: Tensor | slice) -> Tensor:
         """[..., linear_width]: what the linear paths see at these evaluations."""
@@ -55,13 +57,15 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
     indexes = events.per_stream()
     first = np.concatenate([[0], np.cumsum([max(len(index) - 1, 0) for index in indexes])]).astype(np.int64)
     total, targets = int(first[-1]), len(columns)
+    timeless = config.input_width - config.clock_width
     part = split.part
     trained, known = (
         np.array([(part[index[1:]] <= last).sum() for index in indexes], np.int64) for last in (TRAIN, VALID)
     )
     found = Prepared(
         front=torch.empty(total, 2 * features),
-        way=torch.empty(total, config.input_width - 2 * features),
+        way=torch.empty(total, timeless - 2 * features),
+        time=torch.empty(total, config.clock_width),
         level=torch.empty(total, features if config.lags else 0),
         change=torch.empty(total, targets),
         weight=torch.empty(total, targets),
@@ -72,7 +76,7 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
         known=known,
     )
     for group in _groups([len(index) for index in indexes]):
-        x, mask = _rectangle(events, [indexes[i] for i in group])
+        x, mask = _rectangle(events, [indexes[i] for i in group], config.clock)
         with torch.no_grad():
             around = network.around(x, mask, network.cold(len(group)))
         last, unit = around.last[1:][..., columns], around.unit[1:-1][..., columns]
@@ -80,8 +84,9 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
         for lane, i in enumerate(group):
             to, n = slice(int(first[i]), int(first[i + 1])), int(first[i + 1] - first[i])
             found.front[to] = around.seen[:n, lane, : 2 * features]
+            found.time[to] = around.seen[:n, lane, timeless:]
             if around.linear is None:
-                found.way[to] = around.seen[:n, lane, 2 * features :]
+                found.way[to] = around.seen[:n, lane, 2 * features : timeless]
             else:
                 found.way[to] = around.linear[1 : n + 1, lane, :-features]
                 found.level[to] = around.linear[1 : n + 1, lane, -features:]
@@ -107,12 +112,14 @@ def _groups(lengths: list[int]) -> Iterator[list[int]]:
         yield group
 
 
-def _rectangle(events: Events, indexes: list[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
-    """x and mask [time, streams, features], with missing values after a stream's end: they change nothing before."""
-    shape = (max(map(len, indexes)), len(indexes), len(events.features))
-    x = np.full(shape, np.nan)
+def _rectangle(events: Events, indexes: list[NDArray[np.int64]], timed: bool) -> tuple[Tensor, Tensor]:
+    """x and mask [time, streams, columns], with missing values after a stream's end: they change nothing before."""
+    features = len(events.features)
+    x = np.full((max(map(len, indexes)), len(indexes), features + (len(CLOCK) if timed else 0)), np.nan)
     for lane, index in enumerate(indexes):
-        x[: len(index), lane] = events.values[index]
+        x[: len(index), lane, :features] = events.values[index]
+        if timed:
+            x[: len(index), lane, features:] = clock.columns(events.time[index])
     mask = np.isfinite(x)
     x = np.where(mask, x.clip(-VALUE_LIMIT, VALUE_LIMIT), 0)
     return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(mask.astype(np.float32))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from export.config import LEVELS
+from export.head import OFFSETS, QUARTILE
 from training.lanes import Window
 from training.network import Network
 from training.prepare import Prepared
@@ -37,11 +38,25 @@ def run(
             yield window, base, widths, change, weight
 
 
+def loss(network: Network, base: Tensor, widths: Tensor, change: Tensor, weight: Tensor) -> Tensor:
+    """The sum of the losses of what `run` yields, as the network's head has it."""
+    if network.config.head == "normal":
+        return normal_loss(base, widths, change, weight)
+    return quantile_loss(base + widths @ torch.from_numpy(OFFSETS), change, weight)
+
+
 def quantile_loss(quantiles: Tensor, change: Tensor, weight: Tensor) -> Tensor:
     """The sum over all of the pinball losses of all levels (Koenker and Bassett 1978)."""
     levels = torch.tensor(LEVELS)
     error = change.clip(-LOSS_LIMIT, LOSS_LIMIT)[..., None] - quantiles
     return (torch.maximum(levels * error, (levels - 1) * error).sum(-1) * weight).sum()
+
+
+def normal_loss(mean: Tensor, widths: Tensor, change: Tensor, weight: Tensor) -> Tensor:
+    """The sum of the negative logarithms of a normal's density, but for their constant (Nix and Weigend 1994)."""
+    deviation = widths[..., 0] / QUARTILE
+    distance = (change.clip(-LOSS_LIMIT, LOSS_LIMIT) - mean[..., 0]) / deviation
+    return ((deviation.log() + distance.square() / 2) * weight).sum()
 
 
 def validated(prepared: Prepared, window: Window) -> Tensor:

@@ -70,7 +70,7 @@ def test_a_run_leaves_all_that_is_promised(run: RunResult) -> None:
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         *("model.onnx", "weights.safetensors", "config.json", "metrics.json", "metrics.jsonl", "card.md"),
-        *("curves.svg", "curves.png"),
+        *("curves.svg", "curves.png", "checkpoint.safetensors"),
     }
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert metrics["all"] == run.metrics["all"]
@@ -167,7 +167,7 @@ def test_progress_is_reported_after_each_epoch(sines: Path, tmp_path: Path) -> N
 def test_a_loss_that_is_not_a_number_stops_with_a_clear_message(
     sines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.number.quantile_loss", lambda *_: torch.tensor(float("nan")))
+    monkeypatch.setattr("training.number.loss", lambda *_: torch.tensor(float("nan")))
     with pytest.raises(TrainingStopped, match=r"loss became nan in epoch 1 with --learning-rate 0\.01"):
         train([sines], options(tmp_path / "RUN"))
 
