@@ -107,8 +107,7 @@ def _seasons(series: Sequence[Array], longest: int) -> list[int]:
 
 def _groups(seasons: Sequence[int], longest: int) -> list[tuple[int, ...]]:
     """What is tried, one after another. A lag of whole seasons comes with the one before it: together, a change."""
-    groups = [range(1, min(short, longest) + 1) for short in SHORT]
-    groups = [tuple(group) for group in groups]
+    groups = [tuple(range(1, min(short, longest) + 1)) for short in SHORT]
     for season in seasons:
         for first, last in MULTIPLES:
             lags = {season * k + more for k in range(first, last + 1) for more in (0, 1)}
