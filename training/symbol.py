@@ -1,0 +1,137 @@
+"""Task `symbol` for the training loop: windows over streams of symbols, cross-entropy, the network's measures.
+
+Knows indexes, not what they stand for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.config import Config
+from training.errors import TrainingError, TrainingStopped
+from training.lanes import Piece, Window, cut, windows
+from training.recipe import Recipe
+from training.symbol_data import Text
+from training.symbol_network import SymbolNetwork
+from training.task import Groups
+
+UNITS = 8  # hidden is a multiple of this
+RUN_UP = 256  # events before what is scored, from the cold state
+SCORED = 4 * RUN_UP  # evaluations of a piece that is scored, at least
+SIDE_BY_SIDE = 64  # such pieces
+
+
+@dataclass(frozen=True)
+class Scored(Piece):
+    """A piece that is scored from evaluation `begin` on; what comes before is run-up."""
+
+    begin: int
+
+
+class Symbol:
+    """The next symbol of each stream. Losses are nats.
+
+    Raises TrainingStopped where there is nothing to learn from.
+    """
+
+    def __init__(self, network: SymbolNetwork, text: Text) -> None:
+        if text.trained.sum() == 0:
+            raise TrainingStopped("no stream has two events in the training part; give longer streams or another split")
+        self.network = network
+        self.text = text
+
+    def groups(self, recipe: Recipe) -> Groups:  # noqa: ARG002 - the protocol's
+        """All alike."""
+        return [{"params": list(self.network.parameters())}]
+
+    def steps(self, recipe: Recipe) -> int:
+        """The windows of a pass whose pieces are not shifted."""
+        return sum(map(len, windows(self._pieces(recipe, 0), recipe.lanes, recipe.tbptt, np.random.default_rng(0))))
+
+    def losses(self, recipe: Recipe, random: np.random.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of each window; from the second pass on, windows begin elsewhere each time."""
+        shift = int(random.integers(0, recipe.tbptt)) if epoch > 1 else 0
+        groups = windows(self._pieces(recipe, shift), recipe.lanes, recipe.tbptt, random)
+        for window, nats, weight in self._run(groups, recipe.dropout):
+            begun, begins = self._beginnings(window)
+            count = weight.sum() + begins
+            if count > 0:
+                yield (nats * weight).sum() + begun, count
+
+    def validate(self) -> float:
+        """Mean nats on the validation part, with a run-up; inf where there is none."""
+        self.network.eval()
+        pieces: list[Piece] = []
+        size = max(SCORED, -(-int((self.text.known - self.text.trained).sum()) // SIDE_BY_SIDE))
+        for stream, (trained, known) in enumerate(zip(self.text.trained, self.text.known, strict=True)):
+            for begin in range(int(trained), int(known), size):
+                pieces.append(Scored(stream, max(0, begin - RUN_UP), min(begin + size, int(known)), begin))
+        total = count = 0.0
+        groups = windows(pieces, SIDE_BY_SIDE, RUN_UP, np.random.default_rng(0))
+        with torch.no_grad():
+            for window, nats, weight in self._run(groups, 0.0):
+                begins = torch.tensor(
+                    [p.begin - p.first - window.start for p in window.pieces if isinstance(p, Scored)]
+                )
+                scored = weight * (torch.arange(window.steps)[:, None] >= begins)
+                total += float((nats * scored).sum())
+                count += float(scored.sum())
+        return total / count if count else float("inf")
+
+    def record(self) -> None:
+        """Nothing follows the weights."""
+
+    def _run(self, groups: Iterator[list[Window]], dropout: float) -> Iterator[tuple[Window, Tensor, Tensor]]:
+        """Groups of pieces side by side from the cold state, carried from window to window, detached.
+
+        Yields window, and of the next symbols nats and weight, [steps, pieces].
+        """
+        network, text = self.network, self.text
+        for group in groups:
+            state = network.cells.cold(len(group[0].pieces))
+            for window in group:
+                state = tuple(part.detach()[:, : len(window.pieces)].contiguous() for part in state)
+                index, weight = text.index(window)
+                hidden, state = network.hidden(text.symbol[index], text.there[index], text.time[index], state, dropout)
+                nats = nn.functional.cross_entropy(
+                    network.head(hidden).flatten(0, 1), text.symbol[index + 1].flatten(), reduction="none"
+                )
+                yield window, nats.view_as(weight), weight * text.there[index + 1]
+
+    def _beginnings(self, window: Window) -> tuple[Tensor, Tensor]:
+        """The loss of the first symbols of the streams that begin here, which the cold state predicts; and how many."""
+        first = [int(self.text.first[p.stream]) for p in window.pieces if p.first + window.start == 0]
+        there = self.text.there[first]
+        cold = self.network.head(torch.zeros(len(first), self.network.config.hidden))
+        nats = nn.functional.cross_entropy(cold, self.text.symbol[first], reduction="none")
+        return (nats * there).sum(), there.sum()
+
+    def _pieces(self, recipe: Recipe, shift: int) -> list[Piece]:
+        return cut(self.text.trained.tolist(), recipe.lanes, recipe.tbptt, shift)
+
+
+def parameters(config: Config) -> int:
+    """How many weights a network has."""
+    return sum(prod(shape) for shape in config.shapes().values())
+
+
+def embedding(symbols: int) -> int:
+    """Columns that a symbol becomes: about four times the root of how many there are, 8 to 64."""
+    return int(np.clip(round(4 * symbols**0.5 / UNITS) * UNITS, UNITS, 64))
+
+
+def fitted(config: Config, most: int) -> Config:
+    """The config with as many units as keep the network within so many weights. Raises TrainingError."""
+    config = replace(config, hidden=UNITS)
+    if parameters(config) > most:
+        raise TrainingError(
+            f"--max-parameters {most}: {config.outcomes} symbols with {UNITS} units take {parameters(config)}; give "
+            "more, or a smaller --vocabulary"
+        )
+    while parameters(wider := replace(config, hidden=config.hidden + UNITS)) <= most:
+        config = wider
+    return config

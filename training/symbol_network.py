@@ -1,0 +1,80 @@
+"""The network of task `symbol` as a PyTorch module: arithmetic as in `export.symbol`, the same names of weights."""
+
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+from export.config import SURPRISE_LIMIT, Config, Weights
+from training import cells, clock
+
+State = dict[str, Tensor]
+
+
+class SymbolNetwork(nn.Module):
+    """Embedding, recurrent layers, softmax."""
+
+    typical: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.outcomes, config.embedding)
+        self.cells = cells.Cells(config)
+        self.head = nn.Linear(config.hidden, config.outcomes)
+        if config.since_last:
+            self.register_buffer("typical", torch.ones(1))
+
+    def weights(self) -> Weights:
+        """All weights and constants, as `Config.shapes` names them."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
+
+    def load(self, weights: Weights) -> "SymbolNetwork":
+        """Take over weights; gives itself."""
+        self.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+        return self
+
+    def cold(self, batch: int) -> State:
+        """The state of streams that have seen nothing."""
+        return {t.input: torch.zeros(batch, *t.shape) for t in self.config.state}
+
+    def hidden(
+        self, symbol: Tensor, there: Tensor, time: Tensor, state: cells.State, dropout: float = 0.0
+    ) -> tuple[Tensor, cells.State]:
+        """The last layer's hidden states [T, batch, hidden], and the next state.
+
+        symbol [T, batch] indexes; there [T, batch] 1, or 0 where it is missing; time [T, batch, clock_width]. dropout:
+        the share of each layer's outputs, and half of it of the embedding, that is hidden.
+        """
+        seen = nn.functional.dropout(self.embedding(symbol), dropout / 2) * there[..., None]
+        y, after = self.cells(torch.cat([seen, time], -1), state, dropout)
+        return nn.functional.dropout(y, dropout), after
+
+    def forward(self, x: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """As the model file: probabilities [T, batch, 1, symbols], surprise [T, batch, 1], the next state."""
+        config, following = self.config, {}
+        symbol = x[..., 0].clip(0, config.outcomes - 1).long()
+        time = torch.zeros(*symbol.shape, 0)
+        if config.clock:
+            typical = self.typical if config.since_last else None
+            time = clock.seen(config, x[..., 1:], state.get("clock"), typical)
+        if config.since_last:
+            following["clock"] = x[-1, :, 1:]
+        before = self.cells.from_rows(state)
+        y, after = self.hidden(symbol, mask[..., 0], time, before)
+        told = torch.log_softmax(self.head(torch.cat([before[0][-1:], y])), -1)
+        surprise = (told[:-1].gather(-1, symbol[..., None]) / -log(10)).clip(0, SURPRISE_LIMIT)
+        return told[1:].exp()[:, :, None], surprise, following | self.cells.to_rows(after)
+
+
+def initialise(network: SymbolNetwork, counts: Tensor) -> None:
+    """A fresh network that says how frequent each symbol is; counts [symbols] in the training part.
+
+    The embedding of the unknown symbol is 0, which stays where training has none.
+    """
+    cells.initialise(network.cells)
+    nn.init.normal_(network.embedding.weight, std=network.config.embedding**-0.5)
+    network.embedding.weight.data[0] = 0
+    network.head.weight.data.mul_(0.3)
+    smooth = counts + 0.5
+    network.head.bias.data = (smooth / smooth.sum()).log()
