@@ -28,9 +28,16 @@ def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) ->
 def constants(events: Events, split: Split, config: Config) -> Weights:
     """The weights that are not learned but measured on the training part.
 
-    Centre, spread and scale, or the prior; and the typical time from event to event.
+    Centre, spread and scale, or the prior, but of symbols; and the typical time from event to event.
     """
     trained = split.part == TRAIN
+    found = {} if config.task == "symbol" else _scales(events, trained, config)
+    if config.since_last:
+        found["typical"] = np.array([_typical(events, trained)])
+    return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+
+def _scales(events: Events, trained: NDArray[np.bool_], config: Config) -> dict[str, NDArray[np.float64]]:
     streams = [events.values[index[trained[index]]] for index in events.per_stream()]
     streams = [np.clip(values, -VALUE_LIMIT, VALUE_LIMIT) for values in streams if len(values)]
     changes = np.array([mean_changes(values) for values in streams])  # [streams, features]
@@ -40,12 +47,8 @@ def constants(events: Events, split: Split, config: Config) -> Weights:
         spread = np.maximum(_or(np.nanmean, np.abs(pooled - center), 1.0), 1e-9)
         scale = _or(np.nanmean, changes, 1.0)
         scale = np.where(scale > 0, scale, spread)
-        found = {"center": center, "spread": spread, "scale": scale}
-    else:
-        found = {"prior": np.stack([_prior(streams, changes, i) for i in range(changes.shape[1])], axis=1)}
-    if config.since_last:
-        found["typical"] = np.array([_typical(events, trained)])
-    return {name: np.asarray(array, np.float32) for name, array in found.items()}
+        return {"center": center, "spread": spread, "scale": scale}
+    return {"prior": np.stack([_prior(streams, changes, i) for i in range(changes.shape[1])], axis=1)}
 
 
 def _typical(events: Events, trained: NDArray[np.bool_]) -> float:

@@ -75,8 +75,8 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
         trained=trained,
         known=known,
     )
-    for group in _groups([len(index) for index in indexes]):
-        x, mask = _rectangle(events, [indexes[i] for i in group], config.clock)
+    for group in alike([len(index) for index in indexes], 2):
+        x, mask = rectangle(events, [indexes[i] for i in group], config.clock)
         with torch.no_grad():
             around = network.around(x, mask, network.cold(len(group)))
         last, unit = around.last[1:][..., columns], around.unit[1:-1][..., columns]
@@ -97,9 +97,9 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
     return found
 
 
-def _groups(lengths: list[int]) -> Iterator[list[int]]:
-    """Streams of two events and more, in groups of similar length."""
-    order = sorted((i for i, length in enumerate(lengths) if length > 1), key=lambda i: lengths[i])
+def alike(lengths: list[int], least: int) -> Iterator[list[int]]:
+    """Streams of so many events and more, in groups of similar length."""
+    order = sorted((i for i, length in enumerate(lengths) if length >= least), key=lambda i: lengths[i])
     group: list[int] = []
     for i in order:
         longer = group and lengths[i] > PADDING * lengths[group[0]] + 8
@@ -112,7 +112,7 @@ def _groups(lengths: list[int]) -> Iterator[list[int]]:
         yield group
 
 
-def _rectangle(events: Events, indexes: list[NDArray[np.int64]], timed: bool) -> tuple[Tensor, Tensor]:
+def rectangle(events: Events, indexes: list[NDArray[np.int64]], timed: bool) -> tuple[Tensor, Tensor]:
     """x and mask [time, streams, columns], with missing values after a stream's end: they change nothing before."""
     features = len(events.features)
     x = np.full((max(map(len, indexes)), len(indexes), features + (len(CLOCK) if timed else 0)), np.nan)
