@@ -14,7 +14,7 @@ from typing import Any
 
 from training.errors import DataError
 
-REMOTE = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)  # a Path has only one slash left
+REMOTE = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(.*)", re.DOTALL)  # a Path has only one slash left
 EXTRAS = {"s3": "s3", "s3a": "s3"}  # scheme -> our extra that brings what fsspec needs for it
 READABLE = "give the path of a CSV or Parquet file"
 
@@ -78,7 +78,7 @@ def _local(path: Path, endings: tuple[str, ...], wanted: str, folders: bool) -> 
 def _chosen(address: str, inside: list[Source], endings: tuple[str, ...], wanted: str) -> list[Source]:
     files = [file for file in inside if file.name.endswith(endings) and not Path(file.name).name.startswith(".")]
     if not files:
-        raise DataError(f"{address}: is a directory without any {' or '.join(endings)} file; {wanted}")
+        raise DataError(f"{address}: is a directory without any file that ends with {' or '.join(endings)}; {wanted}")
     return sorted(files, key=lambda file: natural(file.name))
 
 
@@ -120,7 +120,7 @@ def _fetched(
 def _system(address: str, scheme: str) -> Any:
     """fsspec's file system for this address."""
     try:
-        import fsspec  # type: ignore[import-untyped]
+        import fsspec
 
         return fsspec.core.url_to_fs(address)[0]
     except ImportError as error:

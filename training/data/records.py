@@ -16,13 +16,11 @@ LATEST = 253_402_300_800_000  # the year 10000, in milliseconds
 class Partition:
     """The events of one partition, in the order of their offsets."""
 
-    streams: dict[bytes, list[int]] = field(
-        default_factory=dict
-    )  # key -> its streams; -1 for one that has no event yet
+    streams: dict[bytes, list[int]] = field(default_factory=dict)  # each key's; -1 for one without an event yet
     latest: list[int] = field(default_factory=list)  # [streams] the largest time so far
-    stream: array[int] = field(default_factory=lambda: array("q"))
-    time: array[int] = field(default_factory=lambda: array("q"))
-    values: array[float] = field(default_factory=lambda: array("d"))
+    stream: "array[int]" = field(default_factory=lambda: array("q"))
+    time: "array[int]" = field(default_factory=lambda: array("q"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
     texts: list[str | None] = field(default_factory=list)  # task symbol: in place of values
     labels: list[str | None] = field(default_factory=list)
 

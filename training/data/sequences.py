@@ -11,10 +11,9 @@ from training.data.dialect import Dialect, form, no_text
 from training.data.events import LABEL, Events, assemble, keyed
 from training.data.files import Source, sources
 from training.data.long import check_values
-from training.data.table import Table, opened, renamed
+from training.data.table import CSV, Table, opened, renamed
 from training.errors import DataError
 
-CSV = (".csv",)
 DIRECTORY = "give a directory with one .csv file for each sequence"
 VALUE = "value"
 

@@ -15,7 +15,7 @@ from training.data.dialect import MARKS, Dialect, form, no_text, spoken, uneven,
 from training.data.files import Source
 from training.errors import DataError
 
-PARQUET, CSV = (".parquet", ".pq"), (".csv", ".tsv", ".txt")
+PARQUET, CSV = (".parquet", ".pq"), (".csv",)
 ROW, SHORT = "(row)", "(short)"  # names of our own columns, such as no file of the user's has
 
 

@@ -27,6 +27,7 @@ def read_topic(
     symbols: bool = False,
     start: str | None = None,
     end: str | None = None,
+    patience: float = PATIENCE,
 ) -> Events:
     """The committed records of all partitions from start up to, not with, end: an offset, or a time of the records.
 
@@ -36,6 +37,8 @@ def read_topic(
     without a value ends its stream; what follows is a stream of its own. A key's further streams are named KEY#2 and so
     on.
 
+    patience: seconds without an answer after which the broker is given up.
+
     Raises DataError: no broker, no such topic, no event, an offset or time that is none.
     """
     from kafka import KafkaConsumer, errors
@@ -43,7 +46,7 @@ def read_topic(
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=servers.split(","),
-            bootstrap_timeout_ms=int(PATIENCE * 1000),
+            bootstrap_timeout_ms=int(patience * 1000),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -57,7 +60,7 @@ def read_topic(
         ) from None
     try:
         ranges = _ranges(consumer, topic, start, end)
-        partitions, log = _read(consumer, ranges, Reader(tuple(features), label, symbols))
+        partitions, log = _read(consumer, ranges, Reader(tuple(features), label, symbols), patience)
     except errors.KafkaError as error:
         raise DataError(f"--topic {topic}: cannot be read ({type(error).__name__}: {error}); try again") from None
     finally:
@@ -99,7 +102,7 @@ def _ranges(
 
 
 def _read(
-    consumer: "KafkaConsumer", ranges: "dict[TopicPartition, tuple[int, int]]", reader: "Reader"
+    consumer: "KafkaConsumer", ranges: "dict[TopicPartition, tuple[int, int]]", reader: Reader, patience: float
 ) -> tuple[list[Partition], Log]:
     found, log = {at: Partition() for at in ranges}, Log()
     left = {at for at, (first, last) in ranges.items() if first < last}
@@ -116,11 +119,11 @@ def _read(
         # Not by the records: behind the last one may stand marks of transactions.
         positions = {at: consumer.position(at) for at in left}
         quiet = 0.0 if positions != before else quiet + 1.0
-        if quiet > PATIENCE:
+        if quiet > patience:
             at = min(left)
             raise DataError(
                 f"--topic {at.topic}: partition {at.partition} gave no record after offset {positions[at]} for "
-                f"{PATIENCE:g} s; try again"
+                f"{patience:g} s; try again"
             )
         done = {at for at in left if positions[at] >= ranges[at][1]}
         if done:
