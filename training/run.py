@@ -6,7 +6,7 @@ metrics.jsonl (one line per epoch), card.md and curves.svg, curves.png.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,22 +20,26 @@ from export import parity
 from export.config import Config, Weights
 from export.file import save, sign, write
 from export.graph import build
-from export.signature import Signature, Training
+from export.signature import Signature, Training, load
 from training import card, checkpoint, experts, trainer
 from training.calibrate import calibrate
 from training.checkpoint import Checkpoint
 from training.data import Events, read_events
 from training.errors import DataError, TrainingError, TrainingStopped
 from training.evaluate import Scores, evaluate
+from training.journal import LINES, Journal
 from training.measure import choose_lags, constants
 from training.network import Network
 from training.number import Number, initialise
 from training.options import TrainOptions
 from training.prepare import Prepared, prepare
+from training.progress import Progress, silent
 from training.recipe import Recipe
+from training.resume import CheckpointFile, identity
 from training.splits import TRAIN, Split, check_values, split
 
-MODEL = "model.onnx"
+MODEL, METRICS = "model.onnx", "metrics.json"
+LEFT = (MODEL, METRICS, checkpoint.CONFIG, checkpoint.WEIGHTS, LINES, "card.md", "curves.svg", "curves.png")
 HIDDEN = 64
 
 
@@ -50,11 +54,17 @@ class RunResult:
     verdict: str
 
 
-def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Progress = lambda _: None) -> RunResult:
+def train(
+    data: Sequence[Path | str],
+    options: TrainOptions,
+    report: Progress = silent,
+    within: Progress = silent,
+    say: Callable[[str], None] = silent,
+) -> RunResult:
     """Read, train, calibrate, export, check parity, score, write the card.
 
-    report is called once an epoch with epoch, epochs, seconds, train_loss, valid_loss, best_epoch, events_per_second
-    and learning_rate. Raises TrainingError and its kind; parity.ParityError where the exported file is not faithful.
+    report gets a row at the end of each epoch, within one after each step, say what else there is to tell. Raises
+    TrainingError and its kind; parity.ParityError where the exported file is not faithful.
     """
     options.check()
     began = time.monotonic()
@@ -66,22 +76,22 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
 
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     torch.manual_seed(options.seed)
+    made_of = identity(options, torch.get_num_threads(), {"torch": str(torch.__version__)}, (events, parts))
+    saved = CheckpointFile(folder, made_of, options.resume)
+    if options.resume:
+        words, complete = saved.told()
+        say(words)
+        if complete and all((folder / name).exists() for name in LEFT):
+            return _left(folder)
+    journal = Journal(folder, options.tensorboard, report)
     network = _network(events, parts, options)
     prepared = prepare(events, parts, network)
     initialise(network)
     _fit_experts(network, prepared, options.seed)
     task = Number(network, prepared)
     task.record()
-    history: list[dict[str, float | int | str]] = []
-    (folder / "metrics.jsonl").write_bytes(b"")
-
-    def keep(row: dict[str, float | int | str]) -> None:
-        history.append(row)
-        with (folder / "metrics.jsonl").open("ab") as lines:
-            lines.write(msgspec.json.encode(row) + b"\n")
-        report(row)
-
-    outcome = trainer.train(task, _recipe(options), keep)
+    outcome = trainer.train(task, _recipe(options), journal.write, checkpointer=saved, within=within)
+    journal.close()
     weights = network.weights() | calibrate(network, prepared)
     trained = time.monotonic()
 
@@ -118,9 +128,10 @@ def train(data: Sequence[Path | str], options: TrainOptions, report: trainer.Pro
             "all": done - began,
         },
     }
-    write(folder / "metrics.json", msgspec.json.format(msgspec.json.encode(metrics), indent=2))
-    card.curves(history, folder)
+    write(folder / METRICS, msgspec.json.format(msgspec.json.encode(metrics), indent=2))
+    card.curves(journal.rows, folder)
     write(folder / "card.md", card.markdown(point, scores, metrics, folder.resolve().name).encode())
+    saved.finish()
     return RunResult(folder, folder / MODEL, signature, metrics, card.verdict(scores))
 
 
@@ -140,6 +151,13 @@ def export_run(run: Path | str, out: Path | str) -> Signature:
         return _export(point, weights, out)
     except OSError as error:
         raise TrainingError(f"--out {out}: cannot be written ({error.strerror}); give another path") from None
+
+
+def _left(folder: Path) -> RunResult:
+    """A run that is over, as it stands in its folder."""
+    metrics: Scores = msgspec.json.decode((folder / METRICS).read_bytes())
+    _, signature = load(folder / MODEL)
+    return RunResult(folder, folder / MODEL, signature, metrics, card.verdict(metrics))
 
 
 def _export(point: Checkpoint, weights: Weights, path: Path) -> Signature:
