@@ -4,10 +4,15 @@ import torch
 
 from export.config import Config, Weights
 from export.parity import Floats, State, Step
+from training.classify_network import ClassNetwork
 from training.network import Network
 from training.symbol_network import SymbolNetwork
 
-NETWORKS: dict[str, type[Network] | type[SymbolNetwork]] = {"number": Network, "symbol": SymbolNetwork}
+NETWORKS: dict[str, type[Network] | type[SymbolNetwork]] = {
+    "number": Network,
+    "symbol": SymbolNetwork,
+    "class": ClassNetwork,
+}
 
 
 def reference(config: Config, weights: Weights) -> Step:

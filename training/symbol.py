@@ -4,7 +4,7 @@ Knows indexes, not what they stand for.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -12,24 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from export.config import Config
+from training import places
 from training.errors import TrainingError, TrainingStopped
 from training.lanes import Piece, Window, cut, windows
+from training.places import scored, shuffled, validation
 from training.recipe import Recipe
 from training.symbol_data import Text
 from training.symbol_network import SymbolNetwork
 from training.task import Groups
 
 UNITS = 8  # hidden is a multiple of this
-RUN_UP = 256  # events before what is scored, from the cold state
-SCORED = 4 * RUN_UP  # evaluations of a piece that is scored, at least
-SIDE_BY_SIDE = 64  # such pieces
-
-
-@dataclass(frozen=True)
-class Scored(Piece):
-    """A piece that is scored from evaluation `begin` on; what comes before is run-up."""
-
-    begin: int
 
 
 class Symbol:
@@ -55,7 +47,7 @@ class Symbol:
     def losses(self, recipe: Recipe, random: np.random.Generator, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Of each window; from the second pass on, windows begin elsewhere each time."""
         shift = int(random.integers(0, recipe.tbptt)) if epoch > 1 else 0
-        groups = windows(self._pieces(recipe, shift), recipe.lanes, recipe.tbptt, random)
+        groups = windows(shuffled(self._pieces(recipe, shift), random), recipe.lanes, recipe.tbptt, random)
         for window, nats, weight in self._run(groups, recipe.dropout):
             begun, begins = self._beginnings(window)
             count = weight.sum() + begins
@@ -65,21 +57,12 @@ class Symbol:
     def validate(self) -> float:
         """Mean nats on the validation part, with a run-up; inf where there is none."""
         self.network.eval()
-        pieces: list[Piece] = []
-        size = max(SCORED, -(-int((self.text.known - self.text.trained).sum()) // SIDE_BY_SIDE))
-        for stream, (trained, known) in enumerate(zip(self.text.trained, self.text.known, strict=True)):
-            for begin in range(int(trained), int(known), size):
-                pieces.append(Scored(stream, max(0, begin - RUN_UP), min(begin + size, int(known)), begin))
         total = count = 0.0
-        groups = windows(pieces, SIDE_BY_SIDE, RUN_UP, np.random.default_rng(0))
         with torch.no_grad():
-            for window, nats, weight in self._run(groups, 0.0):
-                begins = torch.tensor(
-                    [p.begin - p.first - window.start for p in window.pieces if isinstance(p, Scored)]
-                )
-                scored = weight * (torch.arange(window.steps)[:, None] >= begins)
-                total += float((nats * scored).sum())
-                count += float(scored.sum())
+            for window, nats, weight in self._run(validation(self.text.trained, self.text.known), 0.0):
+                counted = weight * scored(window)
+                total += float((nats * counted).sum())
+                count += float(counted.sum())
         return total / count if count else float("inf")
 
     def record(self) -> None:
@@ -95,7 +78,7 @@ class Symbol:
             state = network.cells.cold(len(group[0].pieces))
             for window in group:
                 state = tuple(part.detach()[:, : len(window.pieces)].contiguous() for part in state)
-                index, weight = text.index(window)
+                index, weight = places.index(text.first, window)
                 hidden, state = network.hidden(text.symbol[index], text.there[index], text.time[index], state, dropout)
                 nats = nn.functional.cross_entropy(
                     network.head(hidden).flatten(0, 1), text.symbol[index + 1].flatten(), reduction="none"

@@ -10,7 +10,6 @@ from torch import Tensor
 from export.config import Config, Weights
 from training import clock
 from training.data import Events
-from training.lanes import Window
 from training.splits import TRAIN, VALID, Split
 
 UNKNOWN = ""  # the first symbol of every vocabulary: all that are not in it
@@ -28,13 +27,6 @@ class Text:
     first: NDArray[np.int64]  # [streams + 1] each stream's first event
     trained: NDArray[np.int64]  # [streams] evaluations whose next event is in the training part: they come first
     known: NDArray[np.int64]  # [streams] those and the ones of the validation part
-
-    def index(self, window: Window) -> tuple[Tensor, Tensor]:
-        """[steps, pieces]: the events of a window, and 1, or 0 for padding, which repeats a piece's last one."""
-        starts = [int(self.first[piece.stream]) + piece.first + window.start for piece in window.pieces]
-        left = torch.tensor([len(piece) - window.start for piece in window.pieces])
-        steps = torch.arange(window.steps)[:, None]
-        return torch.tensor(starts) + torch.minimum(steps, left - 1), (steps < left).float()
 
 
 def vocabulary(events: Events, split: Split, most: int) -> tuple[str, ...]:
