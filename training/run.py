@@ -1,7 +1,7 @@
 """From files to a run's folder: the one entry of training. The command line only calls what stands here.
 
 RUN/ holds model.onnx, weights.safetensors and config.json (from which the file can be built again), metrics.json,
-metrics.jsonl (one line per epoch), card.md and curves.svg, curves.png.
+metrics.jsonl (one line per epoch), card.md and card.html with pictures/, curves.svg and curves.png.
 """
 
 import os
@@ -21,12 +21,14 @@ from export.config import Config, Weights
 from export.file import save, sign, write
 from export.graph import build
 from export.signature import Signature, Training, load
-from training import card, checkpoint, experts, trainer
+from training import checkpoint, experts, trainer
 from training.calibrate import calibrate
+from training.card.facts import facts
+from training.card.save import save as save_card
+from training.card.verdict import verdict
 from training.checkpoint import Checkpoint
 from training.data import Events, read_events
 from training.errors import DataError, TrainingError, TrainingStopped
-from training.evaluate import Scores, evaluate
 from training.journal import LINES, Journal
 from training.measure import choose_lags, constants
 from training.network import Network
@@ -36,10 +38,11 @@ from training.prepare import Prepared, prepare
 from training.progress import Progress, silent
 from training.recipe import Recipe
 from training.resume import CheckpointFile, identity
+from training.scores.evaluate import Scores, evaluate, summary
 from training.splits import TRAIN, Split, check_values, split
 
 MODEL, METRICS = "model.onnx", "metrics.json"
-LEFT = (MODEL, METRICS, checkpoint.CONFIG, checkpoint.WEIGHTS, LINES, "card.md", "curves.svg", "curves.png")
+LEFT = (MODEL, METRICS, checkpoint.CONFIG, checkpoint.WEIGHTS, LINES, "card.md", "card.html", "curves.svg", "curves.png")
 HIDDEN = 64
 
 
@@ -109,14 +112,17 @@ def train(
     )
     _export(point, weights, folder / MODEL)
     exported = time.monotonic()
-    scores = evaluate(folder / MODEL, events, parts, options.ar_order)
-    point.metrics = _summary(scores)
+    found = evaluate(folder / MODEL, events, parts, options.ar_order, options.seed)
+    point.metrics = summary(found.scores)
     checkpoint.save(folder, point, weights)
     signature = _export(point, weights, folder / MODEL)
     done = time.monotonic()
 
     metrics: Scores = {
-        **scores,
+        **found.scores,
+        "model": facts(signature),
+        "choices": [],
+        "notes": [],
         "split": {"valid_from": parts.valid, "test_from": parts.test},
         "training": asdict(outcome),
         "parity": signature.parity,
@@ -129,10 +135,9 @@ def train(
         },
     }
     write(folder / METRICS, msgspec.json.format(msgspec.json.encode(metrics), indent=2))
-    card.curves(journal.rows, folder)
-    write(folder / "card.md", card.markdown(point, scores, metrics, folder.resolve().name).encode())
+    save_card(folder, metrics, journal.rows, found.stretches)
     saved.finish()
-    return RunResult(folder, folder / MODEL, signature, metrics, card.verdict(scores))
+    return RunResult(folder, folder / MODEL, signature, metrics, verdict(metrics))
 
 
 def export_run(run: Path | str, out: Path | str) -> Signature:
@@ -157,7 +162,7 @@ def _left(folder: Path) -> RunResult:
     """A run that is over, as it stands in its folder."""
     metrics: Scores = msgspec.json.decode((folder / METRICS).read_bytes())
     _, signature = load(folder / MODEL)
-    return RunResult(folder, folder / MODEL, signature, metrics, card.verdict(metrics))
+    return RunResult(folder, folder / MODEL, signature, metrics, verdict(metrics))
 
 
 def _export(point: Checkpoint, weights: Weights, path: Path) -> Signature:
@@ -238,14 +243,6 @@ def _window(events: Events, parts: Split) -> Training:
         for time in (events.time[trained].min(), events.time[trained].max())
     )
     return Training(first, last, int(trained.sum()), len(np.unique(events.stream[trained])))
-
-
-def _summary(scores: Scores) -> dict[str, float]:
-    """What the signature says of the scores."""
-    total = scores["all"]
-    figures = {name: total["model"][name] for name in ("mae", "mase", "wql", "coverage_90")}
-    figures |= {"persistence_mase": total["persistence"]["mase"], "ar_mase": total["ar"]["mase"]}
-    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def _folder(path: Path) -> Path:

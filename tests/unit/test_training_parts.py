@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from export.config import Config
 from training import experts
-from training.baselines import autoregression, persistence
 from training.calibrate import Residuals, _stretch, _tail
 from training.data import Events
 from training.lanes import MIN_STEPS, cut, windows
@@ -89,23 +88,6 @@ def test_experts_find_the_groups_that_made_the_streams() -> None:
     assert best[0] != best[1]
     assert best == best[:2] * 4
     assert not found[-1].any()  # the one that says "no change"
-
-
-def test_persistence_and_autoregression_know_only_what_came_before() -> None:
-    values = np.array([[np.nan], [1.0], [np.nan], [3.0], [4.0]])
-    assert persistence(values)[:, 0].tolist()[2:] == [1, 1, 3]
-    assert np.isnan(persistence(values)[:2]).all()
-    walk = np.random.default_rng(1).normal(size=(300, 1)).cumsum(0)
-    changed = walk.copy()
-    changed[250:] += 100
-    before, after = autoregression(walk, 200, 5), autoregression(changed, 200, 5)
-    np.testing.assert_array_equal(before[:251], after[:251])
-
-
-def test_autoregression_is_exact_on_its_own_kind_and_modest_on_short_streams() -> None:
-    values = np.sin(np.arange(200) / 5)[:, None] + 7
-    np.testing.assert_allclose(autoregression(values, 100, 4)[4:], values[4:], atol=1e-6)
-    np.testing.assert_array_equal(autoregression(values, 3, 4), persistence(values))
 
 
 def test_forward_fill_and_the_naive_error_skip_missing_values() -> None:

@@ -70,7 +70,7 @@ def test_a_run_leaves_all_that_is_promised(run: RunResult) -> None:
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         *("model.onnx", "weights.safetensors", "config.json", "metrics.json", "metrics.jsonl", "card.md"),
-        *("curves.svg", "curves.png", "checkpoint.safetensors"),
+        *("card.html", "pictures", "curves.svg", "curves.png", "checkpoint.safetensors"),
     }
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert metrics["all"] == run.metrics["all"]
