@@ -186,8 +186,9 @@ def train(data: tuple[Path, ...], **given: Any) -> None:
 
     with Watch() as watch:
         result = train(data, TrainOptions(**given), watch.epoch, watch.within, watch.say)
-    if told := result.metrics["training"]["message"]:
-        print(told, file=sys.stderr)
+    how = result.metrics["training"]
+    if how["stopped"] == "invalid":
+        print(f"{how['message']}; kept is epoch {how['best_epoch']}", file=sys.stderr)
     print(result.verdict)
     print(f"{result.model}; its card is {result.folder / 'card.md'}")
 

@@ -28,8 +28,16 @@ class Number:
     """
 
     def __init__(self, network: Network, prepared: Prepared) -> None:
-        if prepared.trained.sum() == 0:
+        there = np.concatenate([[0], prepared.weight.sum(-1).numpy().cumsum(dtype=np.float64)])
+        first = prepared.first[:-1]
+        until, ends = there[first + prepared.trained], there[first + prepared.known]
+        if (until == there[first]).all():
             raise TrainingStopped("no stream has two events in the training part; give longer streams or another split")
+        if (until == ends).all():
+            raise TrainingStopped(
+                "no stream has a value in the validation part and an event before it; give longer streams or another "
+                "split"
+            )
         self.network = network
         self.prepared = prepared
 
@@ -57,7 +65,7 @@ class Number:
                 yield loss(self.network, base, widths, change, weight), count
 
     def validate(self) -> float:
-        """Mean loss on the validation part, with the end of the training part as run-up; inf where there is none."""
+        """Mean loss on the validation part, with the end of the training part as run-up."""
         self.network.eval()
         prepared = self.prepared
         pieces = [
@@ -72,7 +80,7 @@ class Number:
                 scored = weight * validated(prepared, window)
                 total += float(loss(self.network, base, widths, change, scored))
                 count += float(scored.sum())
-        return total / count if count else float("inf")
+        return total / count
 
     def record(self) -> None:
         """Bring the doubts up to the experts' present weights. No gradient goes through them."""

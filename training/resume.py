@@ -8,7 +8,7 @@ it was made, and serves no others.
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,13 @@ TOLD = ("notes",)  # fields of the events that are words for the user
 MEND = "give the same, or leave out --resume to start over"
 
 
+@dataclass(frozen=True)
+class _Saved:
+    standing: Standing
+    tensors: Tensors
+    complete: bool  # whether all that is made of it was written
+
+
 class CheckpointFile:
     """A run's checkpoint. Without `resume` what stands there is dropped."""
 
@@ -43,32 +50,32 @@ class CheckpointFile:
         found = self._read()
         if found is None:
             return None
-        facts, tensors = found
-        return Standing(**facts["standing"]), tensors
+        return found.standing, found.tensors
 
     def save(self, standing: Standing, tensors: Tensors) -> None:
         """Keep this in place of what was there."""
-        self._write({"made_of": self.made_of, "standing": asdict(standing), "complete": False}, tensors)
+        self._write(_Saved(standing, tensors, complete=False))
 
     def finish(self) -> None:
         """All that is made of the run stands in its folder."""
         if found := self._read():
-            self._write(found[0] | {"complete": True}, found[1])
+            self._write(replace(found, complete=True))
 
     def told(self) -> tuple[str, bool]:
         """(how far the run is, in words; whether all that is made of it was written). Raises as `load`."""
         if (found := self._read()) is None:
             return f"{self.path}: is not there; training starts from the beginning", False
-        standing = Standing(**found[0]["standing"])
-        if standing.stopped:
-            return f"{self.path.parent}: is trained already, {standing.epoch} epochs", found[0]["complete"]
-        return f"{self.path.parent}: training goes on after epoch {standing.epoch}", False
+        if found.standing.stopped:
+            return f"{self.path.parent}: is trained already, {found.standing.epoch} epochs", found.complete
+        return f"{self.path.parent}: training goes on after epoch {found.standing.epoch}", False
 
-    def _read(self) -> tuple[dict[str, Any], Tensors] | None:
+    def _read(self) -> "_Saved | None":
         try:
             with safetensors.safe_open(self.path, "np") as file:
                 facts = json.loads(file.metadata()["facts"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            found = _Saved(Standing(**facts["standing"]), tensors, facts["complete"])
+            different = differences(facts["made_of"], self.made_of)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -77,12 +84,13 @@ class CheckpointFile:
             raise TrainingError(
                 f"{self.path}: holds no usable checkpoint ({error!r}); leave out --resume to start over"
             ) from None
-        for told in differences(facts["made_of"], self.made_of):
-            raise TrainingError(f"{told[0]}: the run in {self.path.parent} has {told[1]}; {MEND}")
-        return facts, tensors
+        for now, before in different[:1]:
+            raise TrainingError(f"{now}: the run in {self.path.parent} has {before}; {MEND}")
+        return found
 
-    def _write(self, facts: dict[str, Any], tensors: Tensors) -> None:
-        arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    def _write(self, saved: "_Saved") -> None:
+        facts = {"made_of": self.made_of, "standing": asdict(saved.standing), "complete": saved.complete}
+        arrays = {name: np.ascontiguousarray(array) for name, array in saved.tensors.items()}
         write(self.path, safetensors.numpy.save(arrays, {"facts": json.dumps(facts)}))
 
 
@@ -113,16 +121,18 @@ def digest(part: Any) -> dict[str, int]:
     return found
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterable[tuple[str, str]]:
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
     """What is not the same: (as it is now, what it was), the data last."""
+    found = []
     for section, mark in (("options", "--"), ("versions", "")):
         for name, value in new[section].items():
             if (before := old[section].get(name)) != value:
-                yield f"{mark}{name.replace('_', '-')} {_shown(value)}", _shown(before)
+                found.append((f"{mark}{name.replace('_', '-')} {_shown(value)}", _shown(before)))
     if old["data"] != new["data"]:
         pairs = zip(old["data"], new["data"], strict=False)
         names = [name for before, after in pairs for name in after if before.get(name) != after[name]]
-        yield f"DATA: other events than before ({', '.join(names)} differ)", "other ones"
+        found.append((f"DATA: other events than before ({', '.join(names)} differ)", "other ones"))
+    return found
 
 
 def _shown(value: Any) -> str:

@@ -194,7 +194,7 @@ class _Loop:
         now, told = self.now, f"{what} in epoch {self.now.epoch} with --learning-rate {self.recipe.learning_rate:g}"
         if not now.best_epoch:
             raise TrainingStopped(f"{told}; try a tenth of it")
-        now.stopped, now.message = "invalid", f"{told}; kept is epoch {now.best_epoch}"
+        now.stopped, now.message = "invalid", told
 
     def _seconds(self) -> float:
         return self.before + self.clock() - self.began
@@ -224,7 +224,8 @@ class _Loop:
         if standing.stopped:
             return
         self.task.network.load(_under(tensors, "network"))
-        self.average.kept = [torch.from_numpy(array.copy()) for array in _under(tensors, "average").values()]
+        kept = _under(tensors, "average")
+        self.average.kept = [torch.from_numpy(kept[str(i)].copy()) for i in range(len(kept))]
         self.average.steps = standing.averaged
         state: dict[int, dict[str, Tensor]] = {}
         for name, array in _under(tensors, "optimizer").items():

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from training.options import TrainOptions
-from training.resume import CHECKPOINT
 
 KILLS = 4
 CONTEXT = multiprocessing.get_context("forkserver")  # so that each process need not load PyTorch again
@@ -29,7 +28,7 @@ def trained(data: Path, options: TrainOptions, ready: Path) -> None:
 def begun(data: Path, out: Path, resume: bool) -> multiprocessing.process.BaseProcess:
     """A process that trains, at the moment at which all its code is loaded."""
     options = TrainOptions(
-        out=out, resume=resume, key="key", time="time", hidden=6, epochs=10, patience=10, lanes=8, tbptt=16,
+        out=out, resume=resume, key="key", time="time", hidden=6, layers=2, epochs=10, patience=10, lanes=8, tbptt=16,
         threads=1, learning_rate=0.01, lags=(1, 2), schedule="cosine",
     )  # fmt: skip
     ready = out.with_name(f"{out.name} ready")
@@ -88,15 +87,3 @@ def test_training_that_is_killed_goes_on_to_the_same_model(data: Path, tmp_path:
     (cut / "model.onnx").unlink()
     finish(begun(data, cut, resume=True))
     assert (cut / "model.onnx").read_bytes() == (whole / "model.onnx").read_bytes()
-
-
-def test_without_resume_a_run_is_started_over(data: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = begun(data, run, resume=False)
-    while not (run / CHECKPOINT).exists():
-        time.sleep(0.002)
-    process.kill()
-    process.join()
-    finish(begun(data, run, resume=False))
-    assert (run / "said").read_text() == ""
-    assert len(losses(run)) == 10

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
@@ -150,16 +151,14 @@ def test_an_invalid_score_ends_training_and_keeps_the_last_good_weights(score: f
     task.record = lambda: seen.append(task.network.weights()["head.weight"].tolist())  # type: ignore[method-assign]
     outcome, rows = run(task)
     assert (outcome.stopped, outcome.best_epoch, len(rows)) == ("invalid", 2, 2)
-    assert outcome.message == (
-        f"the validation score became {score} in epoch 3 with --learning-rate 0.05; kept is epoch 2"
-    )
+    assert outcome.message == f"the validation score became {score} in epoch 3 with --learning-rate 0.05"
     assert task.network.weights()["head.weight"].tolist() == seen[1]
 
 
 def test_an_invalid_loss_ends_training_and_keeps_the_last_good_weights() -> None:
     outcome, rows = run(Regression(broken=4))
     assert (outcome.stopped, outcome.epochs, outcome.best_epoch, len(rows)) == ("invalid", 4, 3, 3)
-    assert outcome.message == "the loss became nan in epoch 4 with --learning-rate 0.05; kept is epoch 3"
+    assert outcome.message == "the loss became nan in epoch 4 with --learning-rate 0.05"
 
 
 def test_without_a_good_epoch_there_is_nothing_to_keep() -> None:
@@ -285,6 +284,13 @@ def test_another_run_is_not_gone_on_with(
     assert caught.value.exit_code == 2
     same = identity(TrainOptions(out=run, resume=True, tensorboard=True), 1, {"torch": "2"}, [split(0, 1)])
     assert CheckpointFile(run, same, True).load() is not None
+
+
+def test_a_checkpoint_of_another_form_is_told_in_one_line(tmp_path: Path) -> None:
+    for facts in ({"made_of": MADE_OF, "complete": False}, {"standing": {"era": 1}, "made_of": {}, "complete": False}):
+        (tmp_path / CHECKPOINT).write_bytes(safetensors.numpy.save({"w": np.zeros(1)}, {"facts": json.dumps(facts)}))
+        with pytest.raises(TrainingError, match="holds no usable checkpoint"):
+            CheckpointFile(tmp_path, MADE_OF, True).load()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x08\0\0\0\0\0\0\0{}      ", bytes(range(256))])

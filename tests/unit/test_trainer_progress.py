@@ -3,11 +3,13 @@
 import io
 import json
 import struct
+import sys
 from pathlib import Path
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+import statecast
 from training.journal import Journal
 from training.progress import Row, Watch, line
 
@@ -85,6 +87,19 @@ def test_the_journal_begins_anew_and_keeps_each_epoch(tmp_path: Path) -> None:
     lines = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == journal.rows == reported == [row(1), row(2)]
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl"}
+
+
+def test_without_the_package_of_event_files_its_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setattr(statecast, "register", lambda: Journal(tmp_path, tensorboard=True))
+    with pytest.raises(SystemExit) as caught:
+        statecast.main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == (
+        "statecast: this command needs tensorboardX, which is not installed; pip install 'statecast[tensorboard]'\n"
+    )
 
 
 def test_event_files_hold_the_curves_once_even_after_a_resume(tmp_path: Path) -> None:
