@@ -242,6 +242,37 @@ def replay(
     write_predictions(network, events.keys, events.stream, events.time, events.values, output, batch, ttl)
 
 
+@app.command()
+def generate(
+    model: Annotated[Path, typer.Option("--model", help="a model file of task symbol")],
+    prompt: Annotated[str, typer.Option("--prompt", help="what it begins with; symbols of no text a line each")],
+    length: Annotated[int, typer.Option("--length", min=1, help="symbols to add")] = 200,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="below 1 safer, above 1 wilder; 0: always the likeliest")
+    ] = 1.0,
+    top_k: Annotated[int | None, typer.Option("--top-k", help="only from so many of the likeliest [all]")] = None,
+    top_p: Annotated[
+        float, typer.Option("--top-p", help="only from the likeliest that together have this probability")
+    ] = 1.0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="the same seed, the same text [another one]")
+    ] = None,
+) -> None:
+    """Draw a text from a model of symbols: the prompt, and what could follow."""
+    from itertools import islice
+
+    import numpy as np
+
+    from engine.generate import Choice, generate, join, split
+    from engine.model import Model
+
+    network = Model(model)
+    unit = network.signature.text
+    begin = split(prompt, unit)
+    drawn = generate(network, begin, Choice(temperature, top_k, top_p), np.random.default_rng(seed))
+    sys.stdout.buffer.write(join([*begin, *islice(drawn, length)], unit) + b"\n")
+
+
 @app.command("inspect")
 def inspect_(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="a model.onnx")],

@@ -15,14 +15,14 @@ MEAN, NOISE = 30.0, 2.0
 def chart(kind: str, random: np.random.Generator) -> NDArray[np.float64]:
     """One sequence of a class, [STEPS]."""
     t = np.arange(1, STEPS + 1)
-    y = MEAN + random.uniform(-3, 3, STEPS) * NOISE
-    if kind == "cyclic":
-        return y + random.uniform(10, 15) * np.sin(2 * np.pi * t / random.uniform(10, 15))
+    y: NDArray[np.float64] = MEAN + random.uniform(-3, 3, STEPS) * NOISE
     sign = 1 if kind in ("increasing", "upward") else -1
-    if kind in ("increasing", "decreasing"):
-        return y + sign * random.uniform(0.2, 0.5) * t
-    if kind in ("upward", "downward"):
-        return y + sign * random.uniform(7.5, 20) * (t >= random.uniform(STEPS / 3, 2 * STEPS / 3))
+    if kind == "cyclic":
+        y += random.uniform(10, 15) * np.sin(2 * np.pi * t / random.uniform(10, 15))
+    elif kind in ("increasing", "decreasing"):
+        y += sign * random.uniform(0.2, 0.5) * t
+    elif kind in ("upward", "downward"):
+        y += sign * random.uniform(7.5, 20) * (t >= random.uniform(STEPS / 3, 2 * STEPS / 3))
     return y
 
 

@@ -14,7 +14,7 @@ from stream.http.health import Address
 from stream.settings import load, options
 from tests.service import ROOT, command
 
-COMMANDS = ["serve", "loadtest", "train", "export", "replay", "inspect", "broker", "state"]
+COMMANDS = ["serve", "loadtest", "train", "export", "replay", "generate", "inspect", "broker", "state"]
 
 
 @pytest.fixture(scope="module")
