@@ -159,18 +159,27 @@ def stream_labels(events: Events) -> NDArray[np.int64]:
     found = np.full(len(events.keys), -1, np.int64)
     if events.label is None:
         return found
-    told = events.label >= 0
-    found[events.stream[told]] = events.label[told]
-    other = told & (events.label != found[events.stream])
+    told = np.flatnonzero(events.label >= 0)[::-1]
+    found[events.stream[told]] = events.label[told]  # backwards, so that a stream's first one stays
+    other = (events.label >= 0) & (events.label != found[events.stream])
     if other.any():
         at = int(other.argmax())
         stream = int(events.stream[at])
-        one, two = (events.classes[i] for i in (events.label[at], found[stream]))
+        one, two = (events.classes[i] for i in (found[stream], events.label[at]))
         raise DataError(
             f"stream {events.keys[stream].decode(errors='replace')!r} has the classes {one!r} and {two!r}; give each "
             "sequence one class, or say --per event"
         )
     return found
+
+
+def one_class_each(events: Events) -> bool:
+    """Whether the class never changes within a stream, so that it is the sequence's and not the event's."""
+    try:
+        stream_labels(events)
+    except DataError:
+        return False
+    return events.label is not None
 
 
 def check_classes(events: Events, split: Split) -> None:

@@ -45,7 +45,9 @@ def test_a_wide_table_has_a_stream_in_every_column_but_the_time(tmp_path: Path) 
 def test_a_streams_column_in_a_wide_table_begins_and_ends_with_its_values(tmp_path: Path) -> None:
     table = "t,a,b,none\n1,,1,\n2,5,2,NA\n3,,3,\n4,6,,\n"
     events = read_as([put(tmp_path, w=table) / "w.csv"], wide=True, time="t")
-    of_stream = {key: events.values[index, 0].tolist() for key, index in zip(events.keys, events.per_stream())}  # noqa: B905
+    of_stream = {
+        key: events.values[index, 0].tolist() for key, index in zip(events.keys, events.per_stream(), strict=True)
+    }
     np.testing.assert_equal(of_stream, {b"b": [1, 2, 3], b"a": [5, np.nan, 6]})
     assert events.notes == ("columns without any value are no streams: none",)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from training.data.events import Events
@@ -59,12 +60,12 @@ def _codes(file: Source, unit: Unit) -> tuple[Codes, list[str]]:
             places, found = _ranked(np.frombuffer(raw, np.uint8))
             symbols = [f"{byte:02x}" for byte in found.tolist()]
         elif unit == "characters":
-            text = raw.decode("utf-8-sig")
+            text = raw.decode().removeprefix("\ufeff")
             places, found = _ranked(np.frombuffer(text.encode("utf-32-le"), np.uint32))
             symbols = [chr(code) for code in found.tolist()]
         else:
             known: dict[str, int] = {}
-            words = raw.decode("utf-8-sig").split()
+            words = raw.decode().removeprefix("\ufeff").split()
             places = np.fromiter((known.setdefault(word, len(known)) for word in words), np.int64, len(words))
             symbols = list(known)
     except FileNotFoundError:
@@ -84,8 +85,7 @@ def _codes(file: Source, unit: Unit) -> tuple[Codes, list[str]]:
 
 def _ranked(codes: NDArray[np.uint8] | NDArray[np.uint32]) -> tuple[Codes, Codes]:
     """Each code's place in the order of first appearance, and the codes in that order."""
-    found, first, places = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return rank[places], found[order].astype(np.int64)
+    found = pl.Series(codes).unique(maintain_order=True).to_numpy().astype(np.int64)
+    rank = np.zeros(int(found.max(initial=0)) + 1, np.int64)
+    rank[found] = np.arange(len(found))
+    return rank[codes], found
