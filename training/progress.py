@@ -57,15 +57,18 @@ class Watch:
 
 
 def line(row: Row) -> str:
-    """A row in words: `epoch 3/40  training 0.1234  validation 0.1200 (best: epoch 3)  12,345 events/s  ...`"""
+    """A row in words, what matters most first: the end may be cut off where a terminal is narrow."""
     share = f" {row['share']:4.0%}" if "share" in row else ""
-    parts = [f"epoch {row['epoch']:>3}/{row['epochs']}{share}", f"training {row['train_loss']:.4f}"]
+    left = f"at most {_duration(row['left_seconds'])} left" if row["left_seconds"] else "training is over"
+    parts = [
+        f"epoch {row['epoch']:>3}/{row['epochs']}{share}",
+        f"{_duration(row['seconds'])}, {left}",
+        f"training {row['train_loss']:.4f}",
+    ]
     if "valid_loss" in row:
         parts.append(f"validation {row['valid_loss']:.4f}")
         parts.append(f"best {row['best_loss']:.4f} in epoch {row['best_epoch']}")
-    parts.append(f"{row['events_per_second']:,.0f} events/s")
-    parts.append(f"{_duration(row['seconds'])}, at most {_duration(row['left_seconds'])} left")
-    return "  ".join(parts)
+    return "  ".join([*parts, f"{row['events_per_second']:,.0f} events/s"])
 
 
 def _duration(seconds: float | int | str) -> str:

@@ -45,9 +45,10 @@ def points(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def test_an_epoch_is_told_in_one_line() -> None:
     assert line(row(4)) == (
-        "epoch   4/40  training 0.2500  validation 0.5000  best 0.5000 in epoch 4  12,345 events/s  "
-        "1:01, at most 1:02:05 left"
+        "epoch   4/40  1:01, at most 1:02:05 left  training 0.2500  validation 0.5000  best 0.5000 in epoch 4  "
+        "12,345 events/s"
     )
+    assert line(row(4) | {"left_seconds": 0.0}).startswith("epoch   4/40  1:01, training is over  training 0.2500")
 
 
 def test_without_a_terminal_each_epoch_is_a_line() -> None:
@@ -74,7 +75,7 @@ def test_on_a_terminal_one_line_changes() -> None:
 
 def test_within_an_epoch_the_last_score_still_stands() -> None:
     shown = line({"share": 0.5, **row(2)})
-    assert shown.startswith("epoch   2/40  50%  training 0.5000  validation 1.0000  best 1.0000 in epoch 2")
+    assert shown.startswith("epoch   2/40  50%  1:01, at most 1:02:05 left  training 0.5000  validation 1.0000  best")
 
 
 def test_the_journal_begins_anew_and_keeps_each_epoch(tmp_path: Path) -> None:
