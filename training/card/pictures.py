@@ -34,6 +34,8 @@ def pictures(metrics: Metrics, history: History, stretches: list[Stretch]) -> li
     """All that there is something to draw for, the learning curve first."""
     found = [learning_curve(metrics, history)] if history else []
     total = metrics["all"]
+    if not total["events"]:
+        return found
     if metrics["task"] == "number":
         found += [_stretch(metrics, stretch) for stretch in stretches]
         found.append(_calibration(total))

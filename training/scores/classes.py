@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from export.signature import Per
 from training.data import Events
+from training.scores.figures import mean, plain
 from training.scores.series import Array, Bools, Ints, by_stream, names_of
 from training.scores.summaries import logistic, summaries
 from training.splits import TEST, TRAIN, VALID, Split
@@ -49,9 +50,9 @@ def score(
     actual, stream = truth[asked], events.stream[rows[asked]]
     total: Scores = {"events": int(asked.sum()), "streams": len(np.unique(stream)), "classes": list(classes)}
     for name in ("model", *RIVALS):
-        total[name] = {"accuracy": float((said[name] == actual).mean()), "recall": _recall(actual, said[name], classes)}
+        total[name] = {"accuracy": plain(mean(said[name] == actual)), "recall": _recall(actual, said[name], classes)}
     for name, chance in chances.items():
-        total[name]["nats"] = float(-np.log(np.maximum(chance[np.arange(len(actual)), actual], TINY)).mean())
+        total[name]["nats"] = plain(-mean(np.log(np.maximum(chance[np.arange(len(actual)), actual], TINY))))
     total["majority"]["class"] = classes[common]
     counts = np.bincount(actual * len(classes) + said["model"], minlength=len(classes) ** 2)
     total["confusion"] = counts.reshape(len(classes), -1).tolist()  # rows: what it was; columns: what the model said
@@ -65,8 +66,8 @@ def _rows(events: Events, label: Ints, per: Per) -> tuple[Ints, Array]:
     for begin, end in zip(first[:-1].tolist(), first[1:].tolist(), strict=True):
         index = order[begin:end]
         asked = np.flatnonzero(label[index] >= 0)
-        if per == "sequence" and len(asked):
-            asked = np.array([len(index) - 1]) if label[index[-1]] >= 0 else asked[-1:]
+        if per == "sequence":
+            asked = asked[-1:]
         if len(asked):
             rows.append(index[asked])
             columns.append(summaries(events.values[index])[asked])
@@ -80,7 +81,7 @@ def _recall(actual: Ints, said: Ints, classes: Sequence[str]) -> dict[str, float
     found: dict[str, float | None] = {}
     for i, name in enumerate(classes):
         rows = actual == i
-        found[name] = float((said[rows] == i).mean()) if rows.any() else None
+        found[name] = plain(mean(said[rows] == i))
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.scores.baselines import autoregressions, season, seasonal
+from training.scores.figures import mean, plain
 from training.scores.series import Array, Bools, Ints, Series
 from training.scores.window import predict, width_for
 
@@ -63,19 +64,19 @@ def score(series: Series, rows: Ints, levels: Sequence[float], model: Array, oth
         with np.errstate(divide="ignore", invalid="ignore"):
             each[name] = {"mae": mae, "rmse": np.sqrt(square), "mase": mae / scale, "wql": means.of(loss) / sizes}
             total[name] = {
-                "mae": plain(np.abs(apart).mean()),
-                "rmse": plain(np.sqrt((apart**2).mean())),
-                "mase": plain(np.nanmean(each[name]["mase"])) if np.isfinite(scale).any() else None,
-                "wql": plain(loss.mean() / np.abs(actual).mean()),
+                "mae": plain(mean(np.abs(apart))),
+                "rmse": plain(np.sqrt(mean(apart**2))),
+                "mase": plain(mean(each[name]["mase"][np.isfinite(scale)])),
+                "wql": plain(np.float64(mean(loss)) / mean(np.abs(actual))),
             }
     for share, (low, high) in intervals(levels).items():
         within = (actual >= model[:, low]) & (actual <= model[:, high])
         each["model"][f"coverage_{share}"] = means.of(within.astype(float))
-        total["model"][f"coverage_{share}"] = float(within.mean())
+        total["model"][f"coverage_{share}"] = plain(mean(within))
     for name in others:  # the series in which the model's errors are smaller
         total[name]["beaten"] = int((each["model"]["mae"] < each[name]["mae"]).sum())
-    below = (actual[:, None] <= model).mean(0)
-    total["calibration"] = [{"level": q, "observed": float(share)} for q, share in zip(levels, below, strict=True)]
+    below = [plain(mean(actual <= model[:, i])) for i in range(len(levels))]
+    total["calibration"] = [{"level": q, "observed": share} for q, share in zip(levels, below, strict=True)]
     return {"all": total, "streams": _streams([series.names[i] for i in there], means.count, each)}
 
 
@@ -86,11 +87,6 @@ def intervals(levels: Sequence[float]) -> dict[int, tuple[int, int]]:
         for i in range(len(levels) // 2)
         if abs(levels[i] + levels[-1 - i] - 1) < 1e-6
     }
-
-
-def plain(value: float | np.floating[Any]) -> float | None:
-    """For JSON, which has no NaN."""
-    return float(value) if np.isfinite(value) else None
 
 
 class _Means:

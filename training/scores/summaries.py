@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from training.scores.series import Array, Ints
+from training.scores.threads import one_thread
 
 SUMMARIES = ("first", "last", "mean", "deviation", "least", "greatest", "mean change", "slope")
 HELD_BACK = (1e-4, 1e-3, 1e-2, 1e-1)  # weights of the weights' squares
@@ -47,6 +48,7 @@ def summaries(values: Array) -> Array:
     return np.where(np.tile(newest >= 0, len(found)), np.concatenate(found, 1), np.nan)
 
 
+@one_thread()
 def logistic(
     fitted: tuple[Array, Ints], checked: tuple[Array, Ints], asked: Array, classes: int, seed: int
 ) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import Events
+from training.scores.figures import mean, plain
 from training.scores.ngram import ORDERS, NGrams
 from training.scores.series import Array, Bools, Ints, by_stream, names_of
 from training.splits import TEST, TRAIN, VALID, Split
@@ -16,6 +17,7 @@ Scores = dict[str, Any]
 POSITIONS = 40  # stretches of equally many symbols that nats are told for
 RIVALS = ("unigram", "ngram")
 TINY = 1e-300
+LARGEST = 700.0  # nats whose exponential is still a number
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def score(events: Events, text: Text, size: int, surprise: NDArray[np.float32], 
     rows = np.flatnonzero((text.part == TEST) & (text.position > 0) & np.isfinite(surprise[text.event]))
     grams = NGrams(text.symbol, text.position == 0, text.part == TRAIN, size)
     checked = np.flatnonzero((text.part == VALID) & (text.position > 0))
-    nats_of = {order: _nats(grams.probabilities(order, checked)).mean() for order in ORDERS} if len(checked) else {1: 0}
+    nats_of = {order: mean(_nats(grams.probabilities(order, checked))) for order in ORDERS}
     order = min(nats_of, key=lambda order: nats_of[order])
     nats = {
         "model": surprise[text.event[rows]].astype(float) * log(10),
@@ -61,10 +63,10 @@ def score(events: Events, text: Text, size: int, surprise: NDArray[np.float32], 
         "events": len(rows),
         "streams": len(there),
         "unknown": int((text.symbol[rows] == 0).sum()),
-        **{name: _measures(float(column.mean())) for name, column in nats.items()},
+        **{name: _measures(mean(column)) for name, column in nats.items()},
         "positions": _positions(text.position[rows], nats["model"], nats["ngram"]),
     }
-    total["model"]["accuracy"] = float(hits.mean())
+    total["model"]["accuracy"] = plain(mean(hits))
     names = names_of(events.keys)
     means = {name: (np.bincount(place, column) / counts).tolist() for name, column in nats.items()}
     accuracy = (np.bincount(place, hits) / counts).tolist()
@@ -81,8 +83,9 @@ def _nats(probability: Array) -> Array:
     return -np.log(np.maximum(probability, TINY))
 
 
-def _measures(nats: float) -> dict[str, float]:
-    return {"nats": nats, "bits": nats / log(2), "perplexity": float(np.exp(min(nats, 700.0)))}
+def _measures(nats: float) -> dict[str, float | None]:
+    figures = {"nats": nats, "bits": nats / log(2), "perplexity": np.exp(min(nats, LARGEST))}
+    return {name: plain(value) for name, value in figures.items()}
 
 
 def _positions(position: Ints, model: Array, ngram: Array) -> list[dict[str, float]]:
@@ -95,5 +98,6 @@ def _positions(position: Ints, model: Array, ngram: Array) -> list[dict[str, flo
             "model": float(model[rows].mean()),
             "ngram": float(ngram[rows].mean()),
         }
-        for rows in np.array_split(order, min(POSITIONS, len(order)))
+        for rows in np.array_split(order, np.clip(len(order), 1, POSITIONS))
+        if len(rows)
     ]

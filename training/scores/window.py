@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from training.scores.series import Array, Ints, Series
+from training.scores.threads import one_thread
 from training.splits import TRAIN, VALID
 
 WINDOW = 48  # values, where the training parts are long enough
 HIDDEN = 64
 LANES = 512  # windows that are stepped together
-STEPS = (1000, 4000)  # of the optimizer, at least and at most: seconds, whatever the data's size
+STEPS = (500, 4000)  # of the optimizer, at least and at most: seconds, whatever the data's size
 PASSES = 60  # over the training part, within these bounds
-LOOK = 200  # steps between two looks at the validation part
-PATIENCE = 5  # looks without a better score
+LOOK = 100  # steps between two looks at the validation part
+PATIENCE = 8  # looks without a better score
 EXAMPLES = 1 << 18  # windows of the training part; of the validation part a quarter
 LEARNING_RATE = 3e-3
 FAR = 10.0  # of an error's weight, and of what is seen and learned, in spreads
@@ -54,20 +55,9 @@ def width_for(series: Series) -> int:
     return int(np.clip(np.median(trained[trained > 0]) // 4, 1, WINDOW)) if trained.any() else 1
 
 
+@one_thread()
 def predict(series: Series, rows: Ints, width: int, seed: int) -> Array:
-    """[rows]: the network's prediction of these numbers; persistence where there is nothing to learn from.
-
-    On one thread, since so small a network gains nothing by more: the same figures whatever the thread count.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _predict(series, rows, width, seed)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _predict(series: Series, rows: Ints, width: int, seed: int) -> Array:
+    """[rows]: the network's prediction of these numbers; persistence where there is nothing to learn from."""
     there = np.isfinite(series.values) & np.isfinite(series.past) & np.isfinite(series.scale[series.of])
     random = np.random.default_rng(seed)
     fitted = _some(np.flatnonzero(there & (series.part == TRAIN)), EXAMPLES, random)
