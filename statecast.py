@@ -232,14 +232,31 @@ def replay(
     of --state-ttl is the column --time.
     """
     from engine.model import Model
-    from stream.replay import check_output, milliseconds, write_predictions
-    from training.data import read_events
+    from stream.replay import check_output, milliseconds, places, write_predictions
 
     ttl = None if state_ttl is None else milliseconds(state_ttl, time)
     check_output(output, (model, *input))
     network = Model(model)
-    events = read_events(input, key, value or network.signature.features, time)
-    write_predictions(network, events.keys, events.stream, events.time, events.values, output, batch, ttl)
+    events = _replayed(network.signature, input, key, tuple(value or network.signature.features), time)
+    values = places(network.signature, events.symbols, events.values) if events.symbols else events.values
+    write_predictions(network, events.keys, events.stream, events.time, values, output, batch, ttl)
+
+
+def _replayed(signature: Any, input: list[Path], key: str | None, values: tuple[str, ...], time: str | None) -> Any:
+    """The events of tables of numbers or of symbols; of texts, where the model is one of texts."""
+    from training.data import read_events
+
+    if signature.task != "symbol":
+        return read_events(input, key, values, time)
+    from training.data.columns import Wanted
+    from training.data.dialect import Dialect
+    from training.data.long import read_long
+    from training.data.table import CSV, PARQUET
+    from training.data.text import read_text
+
+    if signature.text and not any(path.suffix in CSV + PARQUET for path in input):
+        return read_text(input, signature.text)
+    return read_long(input, Wanted(values, key, time, symbols=True), Dialect())
 
 
 @app.command()

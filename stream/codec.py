@@ -4,7 +4,7 @@ Decoding refuses single records and never raises: a record that is not an event 
 and costs its neighbours nothing. Knows nothing of rows, partitions' phases or delivery.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from engine.columns import Columns, Outcome
 from export.signature import Signature
 from stream.broker.port import Records
+from stream.chances import Places, chances
 from stream.formats import UNREADABLE, Format, Outputs
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -72,15 +73,20 @@ class Codec:
     ) -> None:
         self._format = form
         self._features = signature.features
-        self._median = signature.levels.index(0.5)
+        self._signature = signature
+        self._places = Places(signature) if signature.task == "symbol" else None
         self._max_key, self._max_value = max_key_bytes, max_value_bytes
         # Feature names need not be identifiers, so the fields are numbered and renamed.
-        fields: list[Any] = [(f"f{i}", float | None) for i in range(len(self._features))]
+        kind: Any = float | None if self._places is None else str | int | None
+        fields: list[Any] = [(f"f{i}", kind) for i in range(len(self._features))]
         fields.append(("ts", int | str | None, None))
         names = {f"f{i}": name for i, name in enumerate(self._features)}
         event = msgspec.defstruct("Event", fields, rename=names, gc=False)
         self._decode = form.decoder(event)
-        self._encode = form.encoder(signature.targets, fingerprint[:8])
+        if signature.task == "number":
+            self._encode: Callable[..., list[bytes]] = form.encoder(signature.targets, fingerprint[:8])
+        else:
+            self._encode = form.chances(signature, fingerprint[:8])
 
     def decode(self, batches: Sequence[Records]) -> Decoded:
         """All records of the batches; those that are not events are told apart. Order is kept."""
@@ -131,6 +137,8 @@ class Codec:
         if len(self._features) == 1:
             numbers = [event.f0 for event in events]
             missing = numbers.count(None)
+            if self._places is not None:
+                numbers = [self._places[symbol] for symbol in numbers]
         else:
             numbers = [msgspec.structs.astuple(event)[:-1] for event in events]
             missing = sum(several.count(None) for several in numbers)
@@ -189,6 +197,8 @@ class Codec:
         except UNREADABLE as error:
             raise Rejection(self._format.code, f"the value is not {self._format.document}: {error}") from None
         *numbers, ts = msgspec.structs.astuple(event)
+        if self._places is not None:
+            numbers = [self._places[symbol] for symbol in numbers]
         for name, number in zip(self._features, numbers, strict=True):
             with np.errstate(over="ignore"):
                 if number is not None and not np.isfinite(np.float32(number)):
@@ -205,12 +215,14 @@ class Codec:
         stepped = np.arange(start, stop)
         if not outcome.stepped[start:stop].all():
             stepped = stepped[outcome.stepped[start:stop]]
+        if self._signature.task != "number":
+            return stepped, self._encode(chances(self._signature, columns, outcome, stepped))
         quantiles = outcome.predicted[stepped]
         outputs = Outputs(
             columns.offset[stepped],
             columns.time[stepped],
             outcome.step[stepped],
-            prediction=quantiles[:, :, self._median],
+            prediction=quantiles[:, :, self._signature.levels.index(0.5)],
             lower=quantiles[:, :, 0],
             upper=quantiles[:, :, -1],
             surprise=outcome.surprise[stepped],

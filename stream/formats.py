@@ -15,10 +15,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from export.signature import Signature
+from stream import notation
+from stream.chances import Chances, encoder
 from stream.errors import EnvironmentFault, UsageError
+from stream.notation import Integers, Singles
 
-Integers = NDArray[np.int64]
-Singles = NDArray[np.float32]
 Decode = Callable[[bytes], Any]
 
 
@@ -36,6 +38,7 @@ class Outputs:
 
 
 Encode = Callable[[Outputs], list[bytes]]
+EncodeChances = Callable[[Chances], list[bytes]]
 
 
 class Format(Protocol):
@@ -49,6 +52,9 @@ class Format(Protocol):
 
     def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
         """Turns predictions into values. With several targets their numbers are told by name."""
+
+    def chances(self, signature: Signature, fingerprint: str) -> EncodeChances:
+        """The same of symbols and classes."""
 
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a decoder raises of a bad value
@@ -105,6 +111,9 @@ class Json:
 
         return encode
 
+    def chances(self, signature: Signature, fingerprint: str) -> EncodeChances:
+        return encoder(notation.Json(), signature, fingerprint)
+
 
 def _texts(column: NDArray[Any]) -> list[bytes]:
     """Each number as JSON, NaN as null."""
@@ -145,6 +154,9 @@ class MsgPack:
             return values
 
         return encode
+
+    def chances(self, signature: Signature, fingerprint: str) -> EncodeChances:
+        return encoder(notation.MsgPack(), signature, fingerprint)
 
 
 def _with_null(message: bytes, places: Sequence[int]) -> bytes:
@@ -203,20 +215,23 @@ class Custom:
 
     def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
         plain = Json().encoder(targets, fingerprint)
+        return lambda outputs: self._encoded(plain(outputs))
 
-        def encode(outputs: Outputs) -> list[bytes]:
-            values = []
-            for text in plain(outputs):
-                try:
-                    value = self._codec.encode(orjson.loads(text))
-                except Exception as error:
-                    raise EnvironmentFault(f"--codec {self._name}: encode failed for {text!r}: {error!r}") from None
-                if not isinstance(value, bytes):
-                    raise EnvironmentFault(f"--codec {self._name}: encode returned {type(value).__name__}, not bytes")
-                values.append(value)
-            return values
+    def chances(self, signature: Signature, fingerprint: str) -> EncodeChances:
+        plain = Json().chances(signature, fingerprint)
+        return lambda told: self._encoded(plain(told))
 
-        return encode
+    def _encoded(self, texts: list[bytes]) -> list[bytes]:
+        values = []
+        for text in texts:
+            try:
+                value = self._codec.encode(orjson.loads(text))
+            except Exception as error:
+                raise EnvironmentFault(f"--codec {self._name}: encode failed for {text!r}: {error!r}") from None
+            if not isinstance(value, bytes):
+                raise EnvironmentFault(f"--codec {self._name}: encode returned {type(value).__name__}, not bytes")
+            values.append(value)
+        return values
 
 
 FORMATS: dict[str, Format] = {"json": Json(), "msgpack": MsgPack()}

@@ -3,7 +3,7 @@
 Stands here, beside the codec, so that what `statecast replay` writes is encoded by the code that encodes for the topic.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from engine.columns import Columns
 from engine.model import Model
 from engine.replay import replay
+from export.signature import Signature
+from stream.chances import Places
 from stream.codec import Codec
 from stream.errors import UsageError
 from stream.formats import Json
@@ -32,6 +34,13 @@ def check_output(output: Path, inputs: Iterable[Path]) -> None:
     """Raise UsageError where what is read would be written over."""
     if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
         raise UsageError(f"--output {output}: is an input; give another path")
+
+
+def places(signature: Signature, symbols: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Indexes into a file's own symbols as indexes into the model's; NaN stays."""
+    own = Places(signature)
+    table = np.array([*(own[symbol] for symbol in symbols), np.nan], np.float64)
+    return table[np.where(np.isfinite(values), values, len(symbols)).astype(np.int64)]
 
 
 def write_predictions(
