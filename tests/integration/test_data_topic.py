@@ -146,6 +146,7 @@ def test_symbols_and_classes_are_read_from_records_too(
     ("options", "message"),
     [
         ({"topic": "nothing-there"}, "--topic nothing-there: is not there"),
+        ({"value": ("ts",)}, "the fields ts, ts must differ (ts is the time); name others"),
         ({"start": "noon"}, "--start noon: cannot be understood as a time"),
         ({"start": "3", "end": "3"}, "holds no events between --start and --end; give another range or topic"),
     ],

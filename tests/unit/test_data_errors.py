@@ -69,6 +69,7 @@ def test_a_row_is_short_only_where_it_is_not_empty(tmp_path: Path) -> None:
         ({"0": "1\n", "1": "1,2\n"}, None, "1.csv: has the columns c1, c2 where "),
         ({"0": "1\n", "1": ""}, None, "1.csv: is empty"),
         ({"0": "1,2\n3\n"}, None, "0.csv, line 2: has 1 fields where the first row has 2"),
+        ({"0": "1\n1,2\n"}, None, "0.csv, line 2: has 2 fields where the first row has 1"),
         ({"0": "1\n", "1": "2\nx\n"}, None, "1.csv, line 2, column value: 'x' is not a number"),
         ({}, None, "is a directory without any file that ends with .csv; give a directory with one .csv file"),
     ],

@@ -52,6 +52,12 @@ def test_a_streams_column_in_a_wide_table_begins_and_ends_with_its_values(tmp_pa
     assert events.notes == ("columns without any value are no streams: none",)
 
 
+def test_a_wide_table_may_hold_symbols(tmp_path: Path) -> None:
+    events = read_as([put(tmp_path, w="t,a,b\n1,up,\n2,down,up\n") / "w.csv"], wide=True, time="t", task="symbol")
+    assert events.symbols == ("up", "down")
+    assert [events.values[index, 0].tolist() for index in events.per_stream()] == [[0, 1], [0]]
+
+
 def test_sequences_are_streams_named_by_their_files_in_natural_order(tmp_path: Path) -> None:
     folder = put(tmp_path, **{"10": "7\n8\n9\n", "2": "1\n", "1": "5\n6\n"})
     events = read_as([folder], sequences=True)

@@ -88,12 +88,12 @@ def _fetched(
     files = _system(address, scheme)
     try:
         path = files._strip_protocol(address)
-        if files.isdir(path):
+        if (folders or not path.endswith(endings)) and files.isdir(path):
             inside = [Source(str(files.unstrip_protocol(name)), Path(name)) for name in files.find(path, maxdepth=1)]
             there = _chosen(address, inside, endings, wanted)
         elif folders:
             raise DataError(f"{address}: no such directory; {wanted}")
-        elif has_magic(path):
+        elif has_magic(path) and not files.exists(path):
             names = sorted(files.glob(path), key=natural)
             there = [Source(str(files.unstrip_protocol(name)), Path(name)) for name in names]
             if not there:

@@ -70,8 +70,7 @@ def _keys(files: list[Source]) -> list[str]:
 
 def _has_header(file: Source, layout: Layout, written: Dialect) -> bool:
     """Whether the first line names the columns that are asked for, or else holds texts where numbers are wanted."""
-    first = opened(file, replace(written, header=False)).rows.head(1).collect().row(0)[1:]
-    fields = [str(field or "").strip() for field in first]
+    fields = opened(file, replace(written, header=False)).first_row()
     asked = [name for name in (*layout.values, layout.time, layout.label) if name is not None]
     if asked and all(name in fields for name in asked):
         return not all(name.isdecimal() for name in asked)

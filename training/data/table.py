@@ -61,6 +61,14 @@ class Table:
             frame = frame.drop(SHORT)
         return frame
 
+    def first_row(self) -> list[str]:
+        """The first row as texts, empty where a value is missing. Raises DataError where the file cannot be read."""
+        try:
+            row = self.rows.select(pl.exclude(ROW)).head(1).collect().row(0)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(unreadable(self.source, self.written, str(error).splitlines()[0])) from None
+        return [str(field or "").strip() for field in row]
+
     def column(self, option: str, name: str) -> str:
         """The name, where there is exactly one such column. Raises DataError."""
         if (found := self.header.count(name)) != 1:

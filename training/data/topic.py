@@ -43,6 +43,9 @@ def read_topic(
     """
     from kafka import KafkaConsumer, errors
 
+    fields = ["ts", *features, *([] if label is None else [label])]
+    if len(set(fields)) < len(fields):
+        raise DataError(f"--topic {topic}: the fields {', '.join(fields)} must differ (ts is the time); name others")
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=servers.split(","),

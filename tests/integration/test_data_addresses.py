@@ -1,6 +1,10 @@
-"""Data that lies in S3: against a server that speaks S3, through the same readers as files on the disk."""
+"""Data that lies elsewhere: against servers that speak S3 and HTTP, through the same readers as files on the disk."""
 
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import boto3
 import pytest
@@ -55,9 +59,10 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_a_file_in_s3_is_read_as_one_on_the_disk(bucket: str) -> None:
-    events = read_events([f"{bucket}/data.csv"], "k", ["v"], "t")
-    assert events.keys == [b"b", b"a"]
-    assert events.values[:, 0].tolist() == [2, 1.5]
+    for address in (f"{bucket}/data.csv", Path(f"{bucket}/data.csv")):
+        events = read_events([address], "k", ["v"], "t")
+        assert events.keys == [b"b", b"a"]
+        assert events.values[:, 0].tolist() == [2, 1.5]
 
 
 @pytest.mark.parametrize("address", ["many", "many/", "many/*.csv"])
@@ -94,3 +99,14 @@ def test_a_server_that_is_not_there_is_told_in_one_line(bucket: str, monkeypatch
     with pytest.raises(DataError, match=r"s3://data/data\.csv: cannot be read") as caught:
         read_events([f"{bucket}/data.csv"], "k", ["v"], "t")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_behind_http_is_read_even_where_a_page_stands_in_it(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text('v,note\n1,"<a href=""other.csv"">x</a>"\n')
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/data.csv"
+        assert read_events([address], None, ["v"]).values[:, 0].tolist() == [1]
+        with pytest.raises(DataError, match=r"nothing\.csv: no such file"):
+            read_events([address.replace("data", "nothing")], None, ["v"])
+        server.shutdown()
