@@ -13,7 +13,7 @@ from engine.replay import cut
 from engine.slots import Full
 from engine.step import Engine
 from loadtest.codecs import JSON, Codec
-from loadtest.errors import EnvironmentFault
+from loadtest.errors import EnvironmentFault, UsageError
 from loadtest.input_format import InputFormat
 from loadtest.output_format import Objects, objects
 from loadtest.port import Records
@@ -69,6 +69,11 @@ class Reference:
         None: all that were read together."""
         self.model = Model(path)
         signature = self.model.signature
+        if signature.task != "number":
+            raise UsageError(
+                f"--model {path}: its task is {signature.task}; the load test verifies task number only, so compare "
+                "the output topic with what `statecast replay` writes"
+            )
         self.fingerprint = self.model.fingerprint[:8]
         self._format = InputFormat(signature, max_key_bytes=max_key_bytes, max_value_bytes=max_value_bytes, codec=codec)
         capacity = streams or Engine.capacity_for(self.model, psutil.virtual_memory().available // 2)
