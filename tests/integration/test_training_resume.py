@@ -51,7 +51,7 @@ def finish(process: multiprocessing.process.BaseProcess) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(5)
-    rows = [f"{t},{key},{np.sin(t / 4 + key) + 0.1 * random.normal():.5f}" for t in range(250) for key in range(4)]
+    rows = [f"{t},{key},{np.sin(t / 4 + key) + 0.1 * random.normal():.5f}" for t in range(150) for key in range(4)]
     path = tmp_path_factory.mktemp("data") / "data.csv"
     path.write_text("time,key,value\n" + "\n".join(rows))
     return path
@@ -67,9 +67,11 @@ def test_training_that_is_killed_goes_on_to_the_same_model(data: Path, tmp_path:
     began = time.monotonic()
     finish(begun(data, whole, resume=False))
     lasts = time.monotonic() - began
+    seconds = json.loads((whole / "metrics.json").read_text())["seconds"]
 
-    random = np.random.default_rng()
-    moments = random.uniform(0, lasts, KILLS).round(4).tolist()
+    # Most kills hit the training, one may hit what comes after it too.
+    until = [seconds["read"] + seconds["train"]] * (KILLS - 1) + [lasts]
+    moments = np.random.default_rng().uniform(0, until).round(4).tolist()
     print(f"a run of {lasts:.3f} s, killed after {moments} s")  # shown where the test fails
     for i, moment in enumerate(moments):
         process = begun(data, cut, resume=i > 0)

@@ -28,6 +28,11 @@ RECIPE = Recipe(epochs=8, patience=8, tbptt=8, lanes=4, learning_rate=0.05, drop
 MADE_OF: dict[str, Any] = {"options": {}, "versions": {}, "data": []}
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
 class Line(nn.Module):
     """y = w x + b."""
 
