@@ -180,6 +180,7 @@ def compare(
 
 def train(data: tuple[Path, ...], **given: Any) -> None:
     """Fit a model to files, score it against baselines, and export it to OUT/model.onnx."""
+    from training.card.tables import printed
     from training.options import TrainOptions
     from training.progress import Watch
     from training.run import train
@@ -189,6 +190,7 @@ def train(data: tuple[Path, ...], **given: Any) -> None:
     how = result.metrics["training"]
     if how["stopped"] == "invalid":
         print(f"{how['message']}; kept is epoch {how['best_epoch']}", file=sys.stderr)
+    print(printed(result.metrics))
     print(result.verdict)
     print(f"{result.model}; its card is {result.folder / 'card.md'}")
 

@@ -10,7 +10,12 @@ from training.card.names import NAMES, Metrics, figure, listed, percent
 from training.card.tables import Table
 
 CELLS = {"lstm": "LSTM", "graves-lstm": "LSTM with peepholes", "gru": "GRU", "rnn": "plain recurrent"}
-ENDS = {"patience": "no better validation score came", "time": "the time budget was over", "epochs": "all were done"}
+ENDS = {
+    "patience": "no better validation score came",
+    "time": "the time budget was over",
+    "epochs": "all were done",
+    "invalid": "the loss was no number",
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ def _scored(metrics: Metrics) -> list[str]:
         second = (
             "MASE is the absolute error in units of the training part's one-step naive error, per stream, then the "
             f"mean over the {figure(total['scaled'])} that have one. Quantile loss is weighted by the values' size; a "
-            "baseline's point is taken for all its quantiles. Beaten: the streams in which the "
-            "model's errors are smaller."
+            "baseline's point is taken for all its quantiles. Within: the share of values "
+            "inside the central interval of so much. Beaten: the streams in which the model's errors are smaller."
         )
         if total["refused"]:
             second += f" {figure(total['refused'])} events were refused by the network: the prediction before stands."
@@ -131,7 +136,11 @@ def _rivals(metrics: Metrics) -> list[str]:
             "logistic": "on each stream's values so far: first, last, least and greatest value, mean, deviation, mean "
             "change and slope; held back as much as is best on the validation part.",
         }
-    return [f"{NAMES[name].removeprefix('the ').capitalize()}: {text}" for name, text in told.items()]
+    return [f"{_begun(NAMES[name].removeprefix('the '))}: {text}" for name, text in told.items()]
+
+
+def _begun(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def tiles(metrics: Metrics) -> list[tuple[str, str]]:

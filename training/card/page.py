@@ -64,6 +64,7 @@ code { font: .92em ui-monospace, "SF Mono", Menlo, "Liberation Mono", monospace;
   .tile b { font-size: 1.3rem; }
   figure { padding: .7rem .3rem .6rem; }
   th, td { padding: .4rem .5rem; }
+  th:first-child { white-space: normal; min-width: 7rem; overflow-wrap: anywhere; }
 }
 """
 

@@ -24,13 +24,13 @@ def scores(metrics: Metrics) -> list[Table]:
     if not total["events"]:
         return []
     measures = {
-        "number": ["mae", "rmse", "mase", "wql"],
+        "number": ["mase", "mae", "rmse", "wql"],
         "symbol": ["nats", "bits", "perplexity"],
         "class": ["accuracy"],
     }[metrics["task"]]
     shares = sorted((name for name in total["model"] if name.startswith("coverage_")), reverse=True)
     header = ["", *(TITLES.get(measure, measure) for measure in measures)]
-    header += [f"in the {share.removeprefix('coverage_')} % interval" for share in shares]
+    header += [f"within {share.removeprefix('coverage_')} %" for share in shares]
     header += ["beaten"] if metrics["task"] == "number" else []
     rows = []
     for name in ("model", *rivals(metrics)):
@@ -88,7 +88,7 @@ def streams(metrics: Metrics) -> list[Table]:
     names = rivals(metrics)
     share = next((name for name in metrics["all"]["model"] if name.startswith("coverage_")), None)
     header = ["stream", "events", f"model's {TITLES[measure]}", *(NAMES[name].removeprefix("the ") for name in names)]
-    header += [f"in the {share.removeprefix('coverage_')} % interval"] if share else []
+    header += [f"within {share.removeprefix('coverage_')} %"] if share else []
     rows = []
     for name, own in found:
         row = [name, figure(own["events"]), *(shown(own[rival][measure], measure) for rival in ("model", *names))]
