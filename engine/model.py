@@ -5,6 +5,7 @@ Knows the graph and the signature, nothing of slots or streams.
 
 import sys
 from abc import ABC, abstractmethod
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from engine.columns import Floats
 from engine.graphs import ROWS, ROWS_NEXT, with_rows
 from engine.host import HostBank
 from export.signature import ModelFileError, fingerprint, load
+
+MOST_PREDICTED = 2**24  # probabilities or quantiles of one batch, 64 MiB: a vocabulary may have thousands
 
 
 class Network(ABC):
@@ -32,6 +35,7 @@ class Network(ABC):
         self.fingerprint = fingerprint(proto)
         self.row_width = self.signature.row_width
         self.columns = self.signature.columns
+        self.most_events = max(1, MOST_PREDICTED // prod(self.signature.output_shape))  # of a batch
         try:
             self._open(proto)
         except Exception as error:  # onnxruntime's errors have no common base but Exception

@@ -13,11 +13,11 @@ from engine.step import Engine
 def replay(
     model: Network, columns: Columns, *, batch: int, streams: int, ttl: int | None = None
 ) -> Iterator[tuple[Columns, Outcome]]:
-    """Step all events, `batch` at a time, from the cold state; a slice of the columns and its outcome each time.
+    """Step all events from the cold state, `batch` at a time at most; a slice of the columns and its outcome each time.
 
     streams: how many different streams the columns hold, at least. ttl: time to live, milliseconds; None: for ever.
     """
-    engine = Engine(model, streams)
+    engine, batch = Engine(model, streams), min(batch, model.most_events)
     for start in range(0, len(columns), batch):
         part = cut(columns, start, min(start + batch, len(columns)))
         outcome = engine.step(part, ttl)

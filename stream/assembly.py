@@ -187,7 +187,7 @@ def assemble(
     )
     plan = Plan(
         partitions=layout.partitions,
-        batch=max(1, min(delivery.batch, engine.slots.capacity // SHARE_OF_ROOM)),
+        batch=max(1, min(delivery.batch, engine.model.most_events, engine.slots.capacity // SHARE_OF_ROOM)),
         hand_over=kafka.session_timeout * HAND_OVER,
         leave=delivery.on_stop == "leave",
         until_end=delivery.until_end,

@@ -15,6 +15,8 @@ from engine.device import CPU
 from engine.model import Model
 from engine.rows import Rows
 from engine.step import Engine
+from export.config import Config
+from export.sample import random_file
 from tests.fragile import fragile_model
 
 SHAPES = {
@@ -171,6 +173,16 @@ def test_more_rows_than_are_copied_at_once_are_copied_whole(
     rows = engine.rows(engine.slots.of(0)[::-1])
     assert rows.keys == [b"%d" % i for i in reversed(range(count))]
     np.testing.assert_array_equal(rows.state, state[::-1])
+
+
+def test_symbols_are_stepped_on_a_device_as_in_memory(tmp_path: Path) -> None:
+    config = Config(("symbol",), ("symbol",), 8, task="symbol", outcomes=9, embedding=3, since_last=True)
+    random_file(tmp_path / "model.onnx", config, symbols=("", *"abcdefgh"))
+    one, other = (Told(made) for made in (Model(tmp_path / "model.onnx"), BankedModel(tmp_path / "model.onnx", CPU)))
+    random = np.random.default_rng(0)
+    for first in range(0, 120, 40):
+        batch = [(0, int(random.integers(4)), random.choice([None, 1.0, 5.0]), i % 13 == 5, 10) for i in range(40)]
+        assert one.live(batch, "again", first) == other.live(batch, "again", first)
 
 
 def test_a_step_touches_no_more_of_a_bank_than_its_rows(models: tuple[Model, BankedModel]) -> None:

@@ -1,5 +1,8 @@
 """Streams are stepped: same bits however the events are batched, refusals harm nobody, resets are cold starts."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +12,8 @@ from engine.columns import Columns, Outcome, concatenate
 from engine.model import Model
 from engine.replay import cut, replay
 from engine.step import Engine
-from export.sample import random_model
+from export.config import Config
+from export.sample import random_file, random_model
 from tests.fragile import fragile_model
 
 
@@ -171,3 +175,49 @@ def test_rows_taken_out_and_loaded_in_any_order_go_on_as_if_nothing_had_happened
     for rows in (new, old):
         other.load(0, rows)
     assert told([(cut(columns, 5, 6), other.step(cut(columns, 5, 6)))]) == told([(cut(columns, 5, 6), expected)])
+
+
+def test_a_network_that_wants_the_time_is_given_hours_and_milliseconds(tmp_path: Path) -> None:
+    random_file(tmp_path / "model.onnx", Config(hidden=8, calendar=("hour", "year"), since_last=True))
+    model = Model(tmp_path / "model.onnx")
+    columns = events([0, 0, 1, 0], [1.0, None, 5.0, 2.0])
+    columns.time = np.array([5, 1_700_000_000_123, 3_600_000, 1_700_003_600_124])
+
+    outcome = Engine(model, 2).step(columns)
+
+    rows = np.zeros((1, model.row_width), np.float32)
+    x = np.array([[1, 0, 5], [0, 472_222, 800_123], [2, 472_223, 800_124]], np.float32)[:, None]
+    mask = np.array([[1, 1, 1], [0, 1, 1], [1, 1, 1]], np.float32)[:, None]
+    _, predicted, surprise = model.step(rows, x, mask)
+    np.testing.assert_array_equal(outcome.predicted[[0, 1, 3]], predicted[:, 0])
+    np.testing.assert_array_equal(outcome.surprise[3], surprise[2, 0])
+
+
+SYMBOL = Config(("symbol",), ("symbol",), 8, task="symbol", outcomes=5, embedding=3)
+
+
+def test_symbols_have_probabilities_and_a_surprise_but_the_first_and_the_missing_ones(tmp_path: Path) -> None:
+    random_file(tmp_path / "model.onnx", SYMBOL, symbols=("", *"abcd"))
+    outcome = Engine(Model(tmp_path / "model.onnx"), 2).step(events([0, 0, 1, 0, 0], [1.0, 4.0, 2.0, None, 3.0]))
+    assert outcome.predicted.shape == (5, 1, 5)
+    np.testing.assert_allclose(outcome.predicted.sum(axis=2), 1, rtol=1e-5)
+    assert np.isnan(outcome.surprise[:, 0]).tolist() == [True, False, True, True, False]
+    assert outcome.surprise[4, 0] == pytest.approx(-np.log10(outcome.predicted[3, 0, 3]), rel=1e-4)
+
+
+def test_a_class_has_no_surprise(tmp_path: Path) -> None:
+    config = Config(("value",), ("kind",), 8, task="class", outcomes=3)
+    random_file(tmp_path / "model.onnx", config, classes=tuple("abc"))
+    outcome = Engine(Model(tmp_path / "model.onnx"), 2).step(events([0, 0, 1], [1.0, 4.0, 2.0]))
+    assert np.isnan(outcome.surprise).all()
+    np.testing.assert_allclose(outcome.predicted.sum(axis=2), 1, rtol=1e-5)
+
+
+def test_what_is_predicted_of_a_batch_is_bounded_whatever_the_vocabulary(tmp_path: Path) -> None:
+    symbols = ("", *map(str, range(4999)))
+    random_file(tmp_path / "model.onnx", replace(SYMBOL, outcomes=5000), symbols=symbols)
+    model = Model(tmp_path / "model.onnx")
+    columns = events([0] * 4000, list(range(4000)))
+    sizes = [len(part) for part, _ in replay(model, columns, batch=16384, streams=1)]
+    assert sum(sizes) == 4000
+    assert max(sizes) * 5000 <= 2**24
