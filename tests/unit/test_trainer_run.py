@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from training.errors import TrainingStopped
 from training.number import Number
 from training.options import TrainOptions
+from training.recipe import Recipe
 from training.run import train
+
+EPOCHS = 5
 
 
 @pytest.fixture
@@ -22,10 +26,16 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def third_score_is_nan(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = Number.validate
-    scores: Iterator[bool] = iter((True, True, False))
-    monkeypatch.setattr(Number, "validate", lambda task: true(task) if next(scores) else math.nan)
+def third_loss_is_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = Number.losses
+
+    def losses(
+        task: Number, recipe: Recipe, random: np.random.Generator, epoch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        for loss, count in true(task, recipe, random, epoch):
+            yield (loss * math.nan if epoch == 3 and recipe.epochs == EPOCHS else loss), count
+
+    monkeypatch.setattr(Number, "losses", losses)
 
 
 def test_streams_that_validate_nothing_are_told(tmp_path: Path) -> None:
@@ -36,12 +46,12 @@ def test_streams_that_validate_nothing_are_told(tmp_path: Path) -> None:
         train([tmp_path / "late.csv"], options)
 
 
-@pytest.mark.usefixtures("third_score_is_nan")
+@pytest.mark.usefixtures("third_loss_is_nan")
 def test_a_run_that_becomes_invalid_exports_the_last_good_weights(data: Path, tmp_path: Path) -> None:
-    options = TrainOptions(out=tmp_path / "RUN", time="time", hidden=4, epochs=5, threads=1, lags=(1, 2))
+    options = TrainOptions(out=tmp_path / "RUN", time="time", hidden=4, epochs=EPOCHS, threads=1, lags=(1, 2))
     result = train([data], options)
     how = result.metrics["training"]
     assert (how["stopped"], how["epochs"]) == ("invalid", 3)
-    assert how["message"] == "the validation score became nan in epoch 3 with --learning-rate 0.003"
+    assert how["message"] == "the loss became nan in epoch 3 with --learning-rate 0.003"
     assert result.model.exists()
     assert np.isfinite(result.metrics["all"]["model"]["mase"])
