@@ -5,7 +5,7 @@ import pytest
 
 from training.data import Events
 from training.scores.baselines import autoregression, autoregressions, season, seasonal
-from training.scores.series import Array, Series, lay_out
+from training.scores.series import Array, Series, lay_out, names_of
 from training.scores.window import predict, width_for
 from training.splits import TEST, TRAIN, VALID, Split
 
@@ -43,6 +43,10 @@ def test_only_values_of_the_test_part_that_are_there_and_had_a_past_are_scored()
     nan = float("nan")
     series = laid_out([1, 2, nan, 4], [nan, nan, 3, 4], test_from=2)
     assert series.scored.tolist() == [False, False, False, True, False, False, False, True]
+
+
+def test_keys_of_any_bytes_have_names_that_can_be_shown() -> None:
+    assert names_of([b"a", "\u00e4".encode(), b"\xff", b"a\nb\x00"]) == ["a", "\u00e4", "\\xff", "a\\nb\\x00"]
 
 
 def test_each_target_of_each_stream_is_a_series_of_its_own() -> None:

@@ -135,6 +135,14 @@ def test_the_best_the_median_and_the_worst_stream_are_shown(tmp_path: Path) -> N
     assert best.time[-1] == 299 * 60_000
 
 
+@pytest.mark.parametrize(("streams", "ranks"), [(1, ["only"]), (2, ["best", "worst"])])
+def test_of_fewer_streams_fewer_are_shown(tmp_path: Path, streams: int, ranks: list[str]) -> None:
+    random_model(tmp_path / "m.onnx")
+    found = events(*walks(streams, 60))
+    evaluation = evaluate(tmp_path / "m.onnx", found, by_time(found, 40, 50), 2)
+    assert [stretch.rank for stretch in evaluation.stretches] == ranks
+
+
 def text(*streams: str) -> Events:
     symbols = tuple(dict.fromkeys("".join(streams)))
     index = [np.array([symbols.index(one) for one in stream], float) for stream in streams]

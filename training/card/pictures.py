@@ -85,10 +85,8 @@ def _stretch(metrics: Metrics, stretch: Stretch) -> Picture:
         axes.set(xlabel="" if stretch.timed else "event")
         _legend_above(axes)
 
-    caption = (
-        f"The last events of the test part of {_short(stretch.name)}, the {stretch.rank} of the streams by MASE. Each "
-        "prediction was made one event earlier."
-    )
+    by = "" if stretch.rank == "only" else f", the {stretch.rank} of the streams by MASE"
+    caption = f"The last events of the test part of {_short(stretch.name)}{by}. Each prediction is one event old."
     return Picture(f"stretch-{stretch.rank}", f"The {stretch.rank} stream: {_short(stretch.name)}", caption, _one(draw))
 
 

@@ -29,7 +29,7 @@ class Stretch:
     """The end of one series' test part, for a picture: columns of equal length."""
 
     name: str
-    rank: str  # "best", "median" or "worst" by the model's MASE
+    rank: str  # "best", "median" or "worst" by the model's MASE, or the "only" one
     time: NDArray[np.int64]  # [events] milliseconds since the epoch, or the event's number
     timed: bool
     actual: Array  # [events]
@@ -93,12 +93,12 @@ def _symbols(model: Model, events: Events, split: Split) -> Evaluation:
 
 
 def _stretches(events: Events, series: Series, rows: Ints, said: Array, scores: Scores) -> list[Stretch]:
-    """Of the best, the median and the worst series, as far as they are different ones."""
+    """Of the best, the median and the worst series, as far as there are so many."""
     known = [name for name, found in scores.items() if found["model"]["mase"] is not None and found["events"] > 1]
     known.sort(key=lambda name: scores[name]["model"]["mase"])
     if not known:
         return []
-    places = {0: "best", len(known) // 2: "median", len(known) - 1: "worst"}
+    places = {len(known) // 2: "median", len(known) - 1: "worst", 0: "best" if len(known) > 1 else "only"}
     index = {name: i for i, name in enumerate(series.names)}
     return [_stretch(events, series, rows, said, index[known[i]], places[i]) for i in sorted(places)]
 

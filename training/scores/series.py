@@ -45,8 +45,9 @@ class Series:
 
 
 def names_of(keys: Sequence[bytes]) -> list[str]:
-    """The streams' keys as text."""
-    return [key.decode(errors="backslashreplace") for key in keys]
+    """The streams' keys as text that can be shown."""
+    texts = [key.decode(errors="backslashreplace") for key in keys]
+    return [text if text.isprintable() else text.encode("unicode_escape").decode() for text in texts]
 
 
 def by_stream(events: Events) -> tuple[Ints, Ints]:
