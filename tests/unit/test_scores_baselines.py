@@ -106,7 +106,8 @@ def test_autoregression_leaves_out_the_lags_that_the_training_part_is_too_short_
 
 def test_autoregressions_are_each_streams_own() -> None:
     streams = [sine(9, 120), 1e6 * sine(9, 120, seed=3), sine(9, 120)[:20]]
-    found = autoregressions(laid_out(*streams), (1, 2, 9))
+    found, fitted = autoregressions(laid_out(*streams, np.array([1.0] * 100 + [2.0] * 20)), (1, 2, 9))
+    assert fitted == 3  # the third one ends before the test part
     np.testing.assert_allclose(found[:120], autoregression(streams[0], 84, (1, 2, 9)))
     np.testing.assert_allclose(found[120:240], autoregression(streams[1], 84, (1, 2, 9)))
 

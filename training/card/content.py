@@ -119,8 +119,9 @@ def _rivals(metrics: Metrics) -> list[str]:
         told = {
             "persistence": "the value before.",
             "seasonal": f"{season}; by the autocorrelation of the training part.",
-            "ar": f"each stream by itself, with a constant, least squares on its training part; lags {lags}. A stream "
-            "without enough of a training part has fewer lags, or persistence.",
+            "ar": f"each stream by itself, with a constant, least squares on its training part; lags {lags}. So many "
+            f"streams have one: {figure(chosen['ar_streams'])}; where the training part is too short, the longest lags "
+            "are left out, or persistence stands in.",
             "mlp": f"one hidden layer over the last {chosen['mlp_window']} values, all streams together, stopped by "
             "the validation part.",
         }

@@ -80,14 +80,18 @@ def seasonal(series: Series, lag: int) -> Array:
     return np.where(np.isfinite(found), found, series.past)
 
 
-def autoregressions(series: Series, lags: Sequence[int]) -> Array:
-    """[numbers]: each series' own autoregression; persistence where it has too little of a training part or past."""
+def autoregressions(series: Series, lags: Sequence[int]) -> tuple[Array, int]:
+    """[numbers]: each series' own autoregression; persistence where it has too little of a training part or past.
+
+    And how many of the scored series have an autoregression.
+    """
     predicted = series.past.copy()
     trained, scored = series.trained, np.bincount(series.of[series.scored], minlength=len(series.names))
+    fitted = 0
     for i in np.flatnonzero((scored > 0) & (trained > 0)).tolist():
         rows = slice(series.first[i], series.first[i + 1])
-        _autoregression(series.values[rows], series.filled[rows], predicted[rows], int(trained[i]), lags)
-    return predicted
+        fitted += _autoregression(series.values[rows], series.filled[rows], predicted[rows], int(trained[i]), lags)
+    return predicted, fitted
 
 
 def autoregression(values: Array, trained: int, lags: Sequence[int]) -> Array:
@@ -103,24 +107,26 @@ def autoregression(values: Array, trained: int, lags: Sequence[int]) -> Array:
     return predicted
 
 
-def _autoregression(values: Array, filled: Array, predicted: Array, trained: int, lags: Sequence[int]) -> None:
+def _autoregression(values: Array, filled: Array, predicted: Array, trained: int, lags: Sequence[int]) -> bool:
+    """Write it over what is predicted, where there is enough to fit it; whether there was."""
     there = np.isfinite(values)
     first = int(there.argmax())
     if not there[first]:
-        return
+        return False
     known, fitted = np.asarray(sorted(lags)), trained - first
     # What each number of lags needs: the longest one's past, and rows enough for its coefficients.
     need = known + ROWS_PER_COEFFICIENT * np.arange(2, len(known) + 2)
     known = known[: np.searchsorted(need, fitted, side="right")]
     if not len(known):
-        return
+        return False
     start = first + int(known[-1])
     rows = there[start:trained]
     if rows.sum() < ROWS_PER_COEFFICIENT * (len(known) + 1):
-        return
+        return False
     center = filled[first:trained].mean()  # a shift that the constant takes up; it keeps the equations well conditioned
     design = np.ones((len(values) - start, len(known) + 1))
     for column, lag in enumerate(known.tolist()):
         design[:, column] = filled[start - lag : len(values) - lag] - center
     weights = np.linalg.lstsq(design[: len(rows)][rows], values[start:trained][rows] - center, rcond=None)[0]
     predicted[start:] = design @ weights + center
+    return True

@@ -34,13 +34,14 @@ def before(series: Series, rows: Ints, quantiles: NDArray[np.float32], stepped: 
 def rivals(series: Series, rows: Ints, lags: Sequence[int], seed: int) -> tuple[dict[str, Array], Scores]:
     """Each rival's predictions of these numbers, [rows], and what was chosen for them."""
     period, width = season(series), width_for(series)
+    ar, fitted = autoregressions(series, lags)
     predicted = {
         "persistence": series.past[rows],
         "seasonal": seasonal(series, period)[rows],
-        "ar": autoregressions(series, lags)[rows],
+        "ar": ar[rows],
         "mlp": predict(series, rows, width, seed),
     }
-    return predicted, {"season": period, "ar_lags": sorted(lags), "mlp_window": width}
+    return predicted, {"season": period, "ar_lags": sorted(lags), "ar_streams": fitted, "mlp_window": width}
 
 
 def score(series: Series, rows: Ints, levels: Sequence[float], model: Array, others: Mapping[str, Array]) -> Scores:
