@@ -25,6 +25,13 @@ SURPRISE_LIMIT = 300.0
 REGRET_LIMIT = 2.0**17  # events after which an expert's losses stand still, so that a small one still counts
 DOUBT_LIMIT = 20.0  # of what an expert's losses can say against it: one in e**20, from where it can come back
 
+# Of `reach`, a stream's own factor of its intervals:
+BLOCK = 256  # errors after which what is remembered is halved
+BLOCKS = 100  # in one call, at most
+PATIENCE = 64.0  # errors that the usual mean is worth
+FAR = 5.0  # of one error, in intervals
+FACTOR = (0.5, 4.0)
+
 GATES = {"lstm": 4, "graves-lstm": 4, "gru": 3, "rnn": 1}  # each of as many rows as there are units
 PEEPHOLES = 3  # of graves-lstm, in the order input, forget, output
 HEAD_ROWS = {"quantile": HEAD_WIDTH, "normal": 2}  # of "normal": the mean's correction, the logarithm of the deviation
@@ -53,6 +60,7 @@ class Config:
     head: Head = "quantile"
     calendar: tuple[Calendar, ...] = ()  # of the event's own time, in UTC
     since_last: bool = False  # whether the network sees the time since the stream's last event
+    reach: bool = False  # task `number`: whether each stream's own errors widen its intervals
     outcomes: int = 0  # tasks `symbol` and `class`: among how many the softmax chooses
     embedding: int = 0  # task `symbol`: columns that a symbol becomes
 
@@ -145,6 +153,8 @@ class Config:
             shapes["losses"] = (len(self.targets), self.experts)
         if self.scaling == "stream":
             shapes["sums"] = (len(SUMS), len(self.features))
+        if self.reach:
+            shapes["reach"] = (len(self.targets), 4)  # whether begun, place in the block, weight, sum of errors
         return _tensors(shapes)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -178,6 +188,8 @@ class Config:
         if self.task == "number":
             shapes["stretch"] = (targets, HEAD_WIDTH - 1)  # of the widths, > 0, from calibration
             shapes["tail"] = (targets, 2)  # surprise per outer width beyond the outer quantiles, above and below, > 0
+        if self.reach:
+            shapes["usual"] = (targets,)  # mean error, in intervals, > 0
         if self.scaling == "fixed":
             # mean value, mean absolute distance from it, mean absolute change from event to event
             shapes["center"] = shapes["spread"] = shapes["scale"] = (features,)
@@ -194,7 +206,7 @@ class Config:
                 raise ValueError(f"weight {name} has shape {weights[name].shape}, not {shape}")
             if not np.isfinite(weights[name]).all():
                 raise ValueError(f"weight {name} holds NaN or infinity")
-        positive = ("stretch", "tail", "spread", "scale", "typical")
+        positive = ("stretch", "tail", "spread", "scale", "typical", "usual")
         if any((weights[name] <= 0).any() for name in positive if name in weights):
             raise ValueError(f"the weights {', '.join(positive)} must be greater than 0")
         if "prior" in weights and ((weights["prior"][0] < 0).any() or (weights["prior"][1] < 1e-12).any()):

@@ -7,7 +7,7 @@ only operators that `parity` has on its list, sums over time only as left folds 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
-from export import cells, classify, clock, experts, head, scaling, symbol
+from export import cells, classify, clock, experts, head, reach, scaling, symbol
 from export.config import CLOCK, COUNT_LIMIT, LINEAR_LIMIT, SEEN_LIMIT, Config, Weights
 from export.nodes import Pen
 from export.scaling import TIME, Events, Scale, batch_first, fold
@@ -53,6 +53,9 @@ def _of_values(pen: Pen, config: Config, weights: Weights) -> None:
             advice = pen.op("Transpose", said, perm=[2, 0, 1])
         base = pen.op("Add", base, pen.op("Mul", advice, unit))
     median, widths = head.predict(pen, config, weights, hidden, base, unit)
+    if config.reach:
+        widths = reach.widen(pen, weights, values, mask, median, widths)
+    head.quantiles(pen, config, weights, median, widths)
     head.surprise(pen, weights, values, median, widths)
 
 
@@ -109,10 +112,16 @@ def seen(pen: Pen, config: Config, weights: Weights, events: Events, level: str,
 
 
 def linear(pen: Pen, config: Config, weights: Weights, level: str, way: str, scale: Scale) -> str:
-    """What each linear path says of the next change, in scales, around: [time + 1, batch, targets * experts]."""
+    """What each linear path says of the next change, in scales, around: [time + 1, batch, targets * experts].
+
+    In double, then cast: the experts' records add up what follows from it, and its last places would add up too.
+    """
     level = pen.clip(pen.op("Div", level, scale.change), LINEAR_LIMIT)
     parts = pen.op("Concat", way, level, axis=0) if config.back else level
-    return pen.op("MatMul", pen.op("Transpose", parts, perm=[1, 2, 0]), pen.floats(weights["linear.weight"].T))
+    # The cast before the transpose: onnxruntime 1.31 crashes where it fuses them the other way round.
+    parts = pen.op("Transpose", pen.cast(parts, TensorProto.DOUBLE), perm=[1, 2, 0])
+    said = pen.op("MatMul", parts, pen.constant(weights["linear.weight"].T.astype(np.float64)))
+    return pen.cast(said, TensorProto.FLOAT)
 
 
 def of_targets(pen: Pen, config: Config, tensor: str) -> str:

@@ -24,7 +24,7 @@ NORMAL = np.array([QUARTILE, QUARTILE, OUTER - QUARTILE, OUTER - QUARTILE], np.f
 def predict(pen: Pen, config: Config, weights: Weights, hidden: str, base: str, unit: str) -> tuple[str, str]:
     """Median [targets, time + 1, batch] less the centre, and widths [4, targets, time + 1, batch], in the user's units.
 
-    hidden [time + 1, batch, hidden]; base and unit broadcast to [targets, time + 1, batch]. Writes `quantiles`.
+    hidden [time + 1, batch, hidden]; base and unit broadcast to [targets, time + 1, batch].
     A normal head's median is its mean, and its four widths are made of one deviation, so that calibration and surprise
     are the same for both heads.
     """
@@ -50,8 +50,11 @@ def predict(pen: Pen, config: Config, weights: Weights, hidden: str, base: str, 
     widths = pen.op("Mul", widths, pen.floats(stretch.T[:, :, None, None]))
     if not fixed:
         correction, widths = pen.op("Mul", correction, unit), pen.op("Mul", widths, unit)
-    median = pen.op("Add", base, correction)
+    return pen.op("Add", base, correction), widths
 
+
+def quantiles(pen: Pen, config: Config, weights: Weights, median: str, widths: str) -> None:
+    """The levels after each event, in the user's units; writes `quantiles`."""
     up, down, further_up, further_down = pen.ops(
         "Split", widths, axis=0, num_outputs=4, out=["up", "down", "further_up", "further_down"]
     )
@@ -59,10 +62,9 @@ def predict(pen: Pen, config: Config, weights: Weights, hidden: str, base: str, 
     upper, lower = pen.op("Add", middle, up), pen.op("Sub", middle, down)
     high, low = pen.op("Add", upper, further_up), pen.op("Sub", lower, further_down)
     levels = pen.op("Concat", low, lower, middle, upper, high, axis=0)
-    if fixed:
+    if config.scaling == "fixed":
         levels = pen.op("Add", levels, per_feature(pen, weights["center"][list(config.target_columns)]))
     pen.op("Transpose", pen.cut(levels, 1, None, TIME + 1), perm=[2, 3, 1, 0], out="quantiles")
-    return median, widths
 
 
 def surprise(pen: Pen, weights: Weights, values: str, median: str, widths: str) -> None:

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from export.config import Config, Weights
+from export.config import LEVELS, Config, Weights
 
 Floats = NDArray[np.float32]
 State = dict[str, Floats]
@@ -166,8 +166,8 @@ def _columns(predicted: Floats, surprise: Floats, state: State) -> list[bytes]:
 def difference(step: Step, reference: Step, config: Config, weights: Weights, batch: int = 6) -> float:
     """The greatest difference of what is predicted, step by step with carried state, in units of the stream's scale.
 
-    What float32 cannot resolve at the value's magnitude is not counted: a last place of 1013 is 1e-4 of a scale of 0.5.
-    Raises ParityError above TOLERANCE, and where surprise or a state differs visibly.
+    Where a quantile lies further from its median than a scale, that distance is the unit. What float32 cannot resolve
+    at the value's magnitude is not counted: a last place of 1013 is 1e-4 of a scale of 0.5. Raises ParityError above TOLERANCE, and where surprise or a state differs visibly.
     """
     x, mask = inputs(config, weights, STEPS, batch, seed=1)
     unit = scales(config, weights, x, mask) if config.task == "number" else np.ones(1)
@@ -177,7 +177,7 @@ def difference(step: Step, reference: Step, config: Config, weights: Weights, ba
         stop = min(start + RECTANGLES[call % len(RECTANGLES)], STEPS)
         p1, s1, ours = step(x[start:stop], mask[start:stop], ours)
         p2, s2, theirs = reference(x[start:stop], mask[start:stop], theirs)
-        apart = np.maximum(np.abs(p1 - p2) - np.spacing(np.abs(p2)), 0) / unit
+        apart = np.maximum(np.abs(p1 - p2) - np.spacing(np.abs(p2)), 0) / np.maximum(unit, reach(config, p2))
         greatest = max(greatest, float(apart.max()))
         if not greatest <= TOLERANCE:
             raise ParityError(f"the file and the PyTorch module differ by {greatest:.2g} scales, more than {TOLERANCE}")
@@ -187,6 +187,15 @@ def difference(step: Step, reference: Step, config: Config, weights: Weights, ba
             raise ParityError("the file and the PyTorch module differ in their next state")
         start, call = stop, call + 1
     return greatest
+
+
+def reach(config: Config, predicted: Floats) -> Floats:
+    """How far each quantile lies from its median; of probabilities 0."""
+    if config.task != "number":
+        return np.zeros_like(predicted)
+    middle = LEVELS.index(0.5)
+    distance: Floats = np.abs(predicted - predicted[..., middle : middle + 1])
+    return distance
 
 
 def scales(config: Config, weights: Weights, x: Floats, mask: Floats) -> Floats:

@@ -17,12 +17,23 @@ def random_weights(config: Config, seed: int = 0) -> Weights:
     random = np.random.default_rng(seed)
     bound = 1 / np.sqrt(config.hidden)
     weights = {name: random.uniform(-bound, bound, shape) for name, shape in config.shapes().items()}
-    constants = {"center": 0.0, "spread": 1.0, "scale": 0.5, "stretch": 1.0, "tail": 0.5, "prior": 0.1, "typical": 60_000.0}
+    constants = {
+        "center": 0.0,
+        "spread": 1.0,
+        "scale": 0.5,
+        "stretch": 1.0,
+        "tail": 0.5,
+        "prior": 0.1,
+        "typical": 60_000.0,
+        "usual": 0.4,
+    }
     for name, value in constants.items():
         if name in weights:
             weights[name] = np.full(weights[name].shape, value)
-    if config.lags:
-        weights["linear.weight"] *= 0.1
+    for name in weights:
+        # Large peepholes let a cell open its own gates: it runs away, and float32 with it.
+        if name == "linear.weight" or "peephole" in name:
+            weights[name] *= 0.1
     return {name: array.astype(np.float32) for name, array in weights.items()}
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from export.config import GATES, Config
+from training.dropout import dropout as hide
 from training.peepholes import PeepholeLSTM
 
 KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of a layer, as PyTorch's operators take them
@@ -60,7 +61,7 @@ class Cells(nn.Module):
         ends = []
         for layer in range(self.config.layers):
             if layer and dropout:
-                x = nn.functional.dropout(x, dropout)
+                x = hide(x, dropout)
             w, r, b, c = (getattr(self, f"{kind}_l{layer}") for kind in KINDS)
             x, cell = PeepholeLSTM.apply(
                 x, state[0][layer], state[1][layer], w, r, b + c, getattr(self, f"peephole_l{layer}")

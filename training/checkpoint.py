@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from export.config import Config, Weights
 from export.file import write
-from export.signature import Scaling, Training
+from export.signature import Training
 from training.errors import TrainingError
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
@@ -19,21 +19,11 @@ CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 class Checkpoint(msgspec.Struct, kw_only=True):
     """All that a model file is made of, but for the weights."""
 
-    features: tuple[str, ...]
-    targets: tuple[str, ...]
-    hidden: int
-    layers: int
-    scaling: Scaling
-    lags: tuple[int, ...]
-    experts: int
+    config: Config
+    facts: dict[str, Any]  # what the signature says beside it: symbols, classes, ...
     training: Training
     metrics: dict[str, float]
     options: dict[str, Any]  # as asked for, for the reader
-
-    @property
-    def config(self) -> Config:
-        """The network's measures."""
-        return Config(self.features, self.targets, self.hidden, self.layers, self.scaling, self.lags, self.experts)
 
 
 def save(folder: Path, checkpoint: Checkpoint, weights: Weights) -> None:

@@ -50,17 +50,17 @@ def find(events: Events, split: Split) -> Lags:
     groups = _groups(_seasons(series, longest), longest)
     chosen = groups[0]
     best = _error(series, chosen)
-    told = [f"{_told(chosen)}: {best:.4f}"]
+    words = [f"{told(chosen)}: {best:.4f}"]
     for group in groups[1:]:
         lags = tuple(sorted({*chosen, *group}))
         if lags == chosen:
             continue
         error = _error(series, lags)
         taken = error < best * (BETTER if lags[-1] <= NEAR else FAR_BETTER)
-        told.append(f"with {_told(group)}: {error:.4f}{', taken' if taken else ''}")
+        words.append(f"with {told(group)}: {error:.4f}{', taken' if taken else ''}")
         if taken:
             chosen, best = lags, error
-    return Lags(chosen, f"linear error by lags, in naive errors: {'; '.join(told)}")
+    return Lags(chosen, f"linear error by lags, in naive errors: {'; '.join(words)}")
 
 
 def _series(events: Events, split: Split) -> list[Array]:
@@ -138,7 +138,8 @@ def _error(series: Sequence[Array], lags: tuple[int, ...]) -> float:
     return float(np.concatenate(wrong).mean()) if wrong else float("inf")
 
 
-def _told(lags: tuple[int, ...]) -> str:
+def told(lags: tuple[int, ...]) -> str:
+    """Lags in words: 1-8 24-25."""
     runs: list[list[int]] = []
     for lag in lags:
         if runs and runs[-1][-1] == lag - 1:

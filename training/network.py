@@ -6,7 +6,6 @@ stream, and training then runs the cells and the head only. `forward` is the who
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ from export.config import (
 from export.head import INNER, NORMAL, OFFSETS
 from training import clock
 from training.cells import Cells
+from training.reach import factors, fold
 
 State = dict[str, Tensor]
 
@@ -53,6 +53,7 @@ class Network(nn.Module):
     prior: Tensor
     stretch: Tensor
     tail: Tensor
+    usual: Tensor
     typical: Tensor
 
     def __init__(self, config: Config) -> None:
@@ -102,7 +103,7 @@ class Network(nn.Module):
             whole = torch.cat([history, filled])
             following["history"] = whole[-config.history :].transpose(0, 1)
             begun = torch.clip(state["age"] + mask.cumsum(0), max=1.0)
-            age = _fold(state["age"], begun).clip(max=COUNT_LIMIT)
+            age = fold(state["age"], begun).clip(max=COUNT_LIMIT)
             following["age"] = age[-1]
             start = config.history
             parts = [whole[start - lag : start - lag + len(last)] for lag in config.back]
@@ -139,8 +140,9 @@ class Network(nn.Module):
         """The experts' advice as one, [..., targets]; doubt [..., targets, experts] of each expert, or None for one."""
         if doubt is None:
             return advice[..., 0]
-        share = torch.softmax(self._per_expert(self.gate(hidden)) + doubt, -1)
-        return (share * advice).sum(-1)
+        logits = self._per_expert(self.gate(hidden)) + doubt
+        share = torch.softmax(logits.movedim(-1, 0).contiguous(), 0)  # over a short last axis it is many times slower
+        return (share * advice.movedim(-1, 0)).sum(0)
 
     def _per_expert(self, tensor: Tensor) -> Tensor:
         return tensor.reshape(*tensor.shape[:-1], len(self.config.targets), self.config.experts)
@@ -153,7 +155,7 @@ class Network(nn.Module):
         moved = ((last[1:] - last[:-1]) / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT)
         counted = (mask * (around.age[:-1] < REGRET_LIMIT))[..., columns]
         error = (moved[..., None] - advice[:-1]).abs().clip(max=SEEN_LIMIT) * counted[..., None]
-        return _fold(before, error.detach())
+        return fold(before, error.detach())
 
     def forward(self, x: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As the model file: quantiles [T, batch, targets, levels], surprise [T, batch, targets], the next state."""
@@ -168,18 +170,23 @@ class Network(nn.Module):
         columns = list(config.target_columns)
         base, unit = around.last[..., columns], around.unit[..., columns, None]
         if around.linear is not None:
-            advice = self.advice(around.linear)
+            advice = self._per_expert((around.linear.double() @ self.linear.weight.double().T).float())
             against = None
             if config.experts > 1:
                 losses = self.losses(around, advice, mask[..., : len(config.features)], state["losses"])
                 following["losses"], against = losses[-1], doubt(losses)
             base = base + self.mix(hidden, advice, against) * unit[..., 0]
         median = base[..., None] + correction * unit
+        values = around.last[1:, :, columns]
+        distance = (values[..., None] - median[:-1]) / unit[:-1]
+        if config.reach:
+            there = mask[..., columns]
+            factor, following["reach"] = factors(distance, widths[:-1], there, self.usual, state["reach"])
+            widths = widths * factor[..., None]
         quantiles = median + widths @ torch.from_numpy(OFFSETS) * unit
         if config.scaling == "fixed":
             quantiles = quantiles + self.center[columns][:, None]
-        values = around.last[1:, :, columns]
-        return quantiles[1:], self.surprise((values[..., None] - median[:-1]) / unit[:-1], widths[:-1]), following
+        return quantiles[1:], self.surprise(distance, widths[:-1]), following
 
     def surprise(self, distance: Tensor, widths: Tensor) -> Tensor:
         """distance [..., targets, 1] of the value from the median and widths [..., targets, 4], in scales."""
@@ -196,14 +203,14 @@ class Network(nn.Module):
         count_in, anchor_in, total_in, spread_in, change_in = sums.transpose(0, 1)
         first = values.gather(0, mask.argmax(0, keepdim=True))[0]
         anchor = torch.where(count_in > 0, anchor_in, first)
-        count = _fold(count_in, mask).clip(max=COUNT_LIMIT)
+        count = fold(count_in, mask).clip(max=COUNT_LIMIT)
         running = mask * (count[:-1] < COUNT_LIMIT)
         again = running * count[:-1].clip(max=1.0)
-        total = _fold(total_in, running * (values - anchor))
+        total = fold(total_in, running * (values - anchor))
         known = anchor * count.clip(max=1.0)
         mean = known + total / count.clip(min=1.0)
-        spread = _fold(spread_in, again * (last[1:] - mean[:-1]).abs())
-        change = _fold(change_in, again * (last[1:] - last[:-1]).abs())
+        spread = fold(spread_in, again * (last[1:] - mean[:-1]).abs())
+        change = fold(change_in, again * (last[1:] - last[:-1]).abs())
         changes = (count - 1).clip(min=0.0)
         weight = PRIOR_WEIGHT / (changes + 1)
         prior = (known.abs() * self.prior[0] + self.prior[1]) * weight
@@ -214,11 +221,6 @@ class Network(nn.Module):
 def doubt(losses: Tensor) -> Tensor:
     """What losses say against each expert, 0 for the best one."""
     return (losses.amin(-1, keepdim=True) - losses).clip(min=-DOUBT_LIMIT)
-
-
-def _fold(before: Tensor, increments: Tensor) -> Tensor:
-    """Running sums around each event, one after another in float32 as the graph's CumSum; torch's adds in float64."""
-    return torch.from_numpy(np.add.accumulate(torch.cat([before[None], increments]).numpy(), axis=0))
 
 
 def _fill(values: Tensor, mask: Tensor, before: Tensor) -> Tensor:

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from export.config import SEEN_LIMIT
+from export.head import OFFSETS
 from training import cells
 from training.errors import TrainingStopped
-from training.lanes import Piece, cut, windows
+from training.lanes import Piece, Window, cut, windows
 from training.network import Network, doubt
 from training.prepare import Prepared
 from training.recipe import Recipe
 from training.task import Groups
-from training.unroll import loss, run, validated
+from training.unroll import evaluations, loss, quantile_loss, run, validated
 
 PART = 1 << 16  # evaluations that the experts advise at once
 START = {"quantile": [0.0, -0.7, -0.7, 0.0, 0.0], "normal": [0.0, -0.3]}  # of the head, by row
@@ -65,7 +66,41 @@ class Number:
                 yield loss(self.network, base, widths, change, weight), count
 
     def validate(self) -> float:
-        """Mean loss on the validation part, with the end of the training part as run-up."""
+        """Mean loss on the validation part, with the end of the training part as run-up; inf where there is none."""
+        total, count = 0.0, 0.0
+        for _, base, widths, change, scored, _ in self._validated():
+            total += float(loss(self.network, base, widths, change, scored))
+            count += float(scored.sum())
+        return total / count if count else float("inf")
+
+    def judge(self) -> float:
+        """Mean quantile loss on the validation part in each stream's naive errors: one unit for all structures.
+
+        The naive error is the mean absolute change of the training part; streams that have none are left out.
+        """
+        naive = self._naive()
+        total, count = 0.0, 0.0
+        for window, base, widths, change, scored, unit in self._validated():
+            error = naive[[piece.stream for piece in window.pieces]]
+            worth = torch.where(error > 0, unit / error.clip(min=1e-30), 0.0)
+            counted = scored * (worth > 0)
+            quantiles = base + widths @ torch.from_numpy(OFFSETS)
+            total += float(quantile_loss(quantiles, change, counted * worth))
+            count += float(counted.sum())
+        return total / count if count else float("inf")
+
+    def _naive(self) -> Tensor:
+        """[streams, targets]: mean absolute change in the training part, in the user's units; 0 where there is none."""
+        prepared = self.prepared
+        moved = (prepared.change.abs() * prepared.unit * prepared.weight).double()
+        found = torch.zeros(prepared.streams, moved.shape[1])
+        for stream, (first, trained) in enumerate(zip(prepared.first[:-1], prepared.trained, strict=True)):
+            rows = slice(int(first), int(first + trained))
+            found[stream] = (moved[rows].sum(0) / prepared.weight[rows].sum(0).clip(min=1.0)).float()
+        return found
+
+    def _validated(self) -> Iterator[tuple[Window, Tensor, Tensor, Tensor, Tensor, Tensor]]:
+        """As `unroll.run`, and the unit [steps, pieces, targets]; the weight is 0 outside of the validation part."""
         self.network.eval()
         prepared = self.prepared
         pieces = [
@@ -73,14 +108,11 @@ class Number:
             for i, (trained, known) in enumerate(zip(prepared.trained, prepared.known, strict=True))
             if known > trained
         ]
-        total, count = 0.0, 0.0
         order = np.random.default_rng(0)
         with torch.no_grad():
             for window, base, widths, change, weight in run(self.network, prepared, windows(pieces, 256, 256, order)):
-                scored = weight * validated(prepared, window)
-                total += float(loss(self.network, base, widths, change, scored))
-                count += float(scored.sum())
-        return total / count
+                unit = prepared.unit[evaluations(prepared, window)]
+                yield window, base, widths, change, weight * validated(prepared, window), unit
 
     def record(self) -> None:
         """Bring the doubts up to the experts' present weights. No gradient goes through them."""

@@ -46,6 +46,9 @@ class TrainOptions:
         default=(),
         metadata=_help("column of values, a feature of the model; may be given several times", shown="value"),
     )
+    target: tuple[str, ...] = field(
+        default=(), metadata=_help("--value that is predicted; may be given several times", shown="each of them")
+    )
     time: str | None = field(
         default=None,
         metadata=_help("column of times (ISO 8601, epoch seconds or milliseconds); else the order of rows"),
@@ -175,7 +178,9 @@ class TrainOptions:
     )
     threads: int | None = field(
         default=None,
-        metadata=_help("threads of PyTorch; the same number gives the same bytes", shown="one for each processor"),
+        metadata=_help(
+            "threads of PyTorch; the same number gives the same bytes", shown="1; of symbols one for each processor"
+        ),
     )
     seed: int = field(default=0, metadata=_help("seed of all random numbers"))
 
@@ -247,8 +252,9 @@ class TrainOptions:
             raise TrainingError("--labels: goes with --sequences; name a column by --label")
         if self.text is not None and task != "symbol":
             raise TrainingError(f"--text {self.text}: is a stream of symbols, not of task {task}")
-        if task != "number" and self.lags:
-            raise TrainingError(f"--lags: task {task} has none")
+        for name in ("lags", "target"):
+            if task != "number" and getattr(self, name):
+                raise TrainingError(f"--{name}: task {task} has none; leave it out")
 
     @property
     def what(self) -> Task:

@@ -30,6 +30,7 @@ class Prepared:
     time: Tensor  # [N, clock_width] what is seen of the event's time
     level: Tensor  # [N, features] distance from the mean, in scales, for the linear paths; none without lags
     change: Tensor  # [N, targets] to the next event, in scales
+    unit: Tensor  # [N, targets] the scale, in the user's units
     weight: Tensor  # [N, targets] 1 where the next value is there
     counted: Tensor  # [N, targets] 1 where the experts' losses are counted
     doubt: Tensor  # [N, targets, experts] of each expert by its losses so far; follows their weights
@@ -42,12 +43,16 @@ class Prepared:
         """How many streams, those without evaluations included."""
         return len(self.trained)
 
-    def seen(self, index: Tensor) -> Tensor:
-        """[..., input_width]: what the first layer sees at these evaluations."""
-        return torch.cat([self.front[index], self.way[index].clip(-SEEN_LIMIT, SEEN_LIMIT), self.time[index]], -1)
+    def inputs(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first layer, [n, input_width], and the linear paths, [n, linear_width], see at evaluations [n]."""
+        front, way, level, time = (
+            part.index_select(0, index) for part in (self.front, self.way, self.level, self.time)
+        )
+        seen = torch.cat([front, way.clip(-SEEN_LIMIT, SEEN_LIMIT), time], 1)
+        return seen, torch.cat([way, level], 1) if level.shape[1] else level
 
     def linear(self, index: Tensor | slice) -> Tensor:
-        """[..., linear_width]: what the linear paths see at these evaluations."""
+        """[n, linear_width]: what the linear paths see at these evaluations."""
         return torch.cat([self.way[index], self.level[index]], -1)
 
 
@@ -68,6 +73,7 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
         time=torch.empty(total, config.clock_width),
         level=torch.empty(total, features if config.lags else 0),
         change=torch.empty(total, targets),
+        unit=torch.empty(total, targets),
         weight=torch.empty(total, targets),
         counted=torch.zeros(total, targets),
         doubt=torch.zeros(total, targets, config.experts),
@@ -91,6 +97,7 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
                 found.way[to] = around.linear[1 : n + 1, lane, :-features]
                 found.level[to] = around.linear[1 : n + 1, lane, -features:]
             found.change[to], found.weight[to] = change[:n, lane], mask[1 : n + 1, lane, columns]
+            found.unit[to] = unit[:n, lane].expand(n, targets)
             if around.age is not None:
                 young = around.age[1 : n + 1, lane, columns] < REGRET_LIMIT
                 found.counted[to] = found.weight[to] * young

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from export.config import LEVELS
 from export.head import OFFSETS, QUARTILE
+from training.dropout import dropout as hide
 from training.lanes import Window
 from training.network import Network
 from training.prepare import Prepared
@@ -29,8 +30,8 @@ def run(
             lanes = len(window.pieces)
             state = tuple(tensor.detach()[:, :lanes].contiguous() for tensor in state)
             seen, linear, doubts, change, weight = _gather(prepared, window)
-            hidden, state = network.cells(nn.functional.dropout(seen, dropout / 2), state, dropout)
-            correction, widths = network.predict(nn.functional.dropout(hidden, dropout))
+            hidden, state = network.cells(hide(seen, dropout / 2), state, dropout)
+            correction, widths = network.predict(hide(hidden, dropout))
             base = correction
             if config.lags:
                 against = doubts if config.experts > 1 else None
@@ -67,9 +68,21 @@ def validated(prepared: Prepared, window: Window) -> Tensor:
 
 def _gather(prepared: Prepared, window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """seen, linear, doubt, change and weight of a window, [steps, pieces, ...]; padding repeats a piece's last."""
+    index = evaluations(prepared, window).flatten()
+    doubt, change, weight = (
+        tensor.index_select(0, index) for tensor in (prepared.doubt, prepared.change, prepared.weight)
+    )
+    rows = (*prepared.inputs(index), doubt, change, weight)
+    seen, linear, doubt, change, weight = (
+        tensor.view(window.steps, len(window.pieces), *tensor.shape[1:]) for tensor in rows
+    )
+    left = torch.tensor([len(piece) - window.start for piece in window.pieces])
+    there = torch.arange(window.steps)[:, None] < left
+    return seen, linear, doubt, change, weight * there[..., None]
+
+
+def evaluations(prepared: Prepared, window: Window) -> Tensor:
+    """[steps, pieces]: where a window's evaluations stand; padding repeats a piece's last."""
     starts = [int(prepared.first[piece.stream]) + piece.first + window.start for piece in window.pieces]
     left = torch.tensor([len(piece) - window.start for piece in window.pieces])
-    steps = torch.arange(window.steps)[:, None]
-    index = torch.tensor(starts) + torch.minimum(steps, left - 1)
-    weight = prepared.weight[index] * (steps < left)[..., None]
-    return prepared.seen(index), prepared.linear(index), prepared.doubt[index], prepared.change[index], weight
+    return torch.tensor(starts) + torch.minimum(torch.arange(window.steps)[:, None], left - 1)

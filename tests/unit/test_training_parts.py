@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from export.config import Config
 from training import experts
-from training.calibrate import Residuals, _stretch, _tail
+from training.calibrate import _stretch, _tail
 from training.data import Events
 from training.lanes import MIN_STEPS, cut, windows
 from training.measure import choose_lags, constants
@@ -133,7 +133,7 @@ def test_lags_reach_as_far_as_streams_are_long() -> None:
 def test_calibration_makes_each_level_cover_what_it_says() -> None:
     random = np.random.default_rng(3)
     distance, widths = random.standard_t(4, 20_000), np.tile([0.3, 0.9, 0.1, 2.0], (20_000, 1))
-    up, down, further_up, further_down = _stretch(Residuals(distance, widths)) * widths[0]
+    up, down, further_up, further_down = _stretch(distance, widths) * widths[0]
     for level, edge in ((0.75, up), (0.95, up + further_up), (0.25, -down), (0.05, -down - further_down)):
         assert (distance <= edge).mean() == pytest.approx(level, abs=2e-3)
 
@@ -142,7 +142,7 @@ def test_tail_slopes_are_those_of_exponential_tails() -> None:
     random = np.random.default_rng(4)
     distance, widths = random.laplace(size=200_000), np.ones((200_000, 4))
     # Beyond any point, a Laplace tail of scale 1 loses a factor of e per unit.
-    np.testing.assert_allclose(_tail(Residuals(distance, widths), np.ones(4)), 1 / np.log(10), rtol=0.03)
+    np.testing.assert_allclose(_tail(distance, widths), 1 / np.log(10), rtol=0.03)
 
 
 def test_the_module_computes_one_stream_in_one_go_as_in_single_steps() -> None:

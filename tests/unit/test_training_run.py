@@ -70,7 +70,7 @@ def test_a_run_leaves_all_that_is_promised(run: RunResult) -> None:
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         *("model.onnx", "weights.safetensors", "config.json", "metrics.json", "metrics.jsonl", "card.md"),
-        *("card.html", "pictures", "curves.svg", "curves.png", "checkpoint.safetensors"),
+        *("card.html", "pictures", "curves.svg", "curves.png", "checkpoint.safetensors", "choices.json"),
     }
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert metrics["all"] == run.metrics["all"]
@@ -152,7 +152,7 @@ def test_several_features_are_predicted_each(tmp_path: Path) -> None:
 
 
 def test_the_time_budget_ends_training_with_the_best_so_far(sines: Path, tmp_path: Path) -> None:
-    found = train([sines], options(tmp_path / "RUN", epochs=1000, budget=0.005))
+    found = train([sines], options(tmp_path / "RUN", epochs=1000, patience=1000, budget=0.005))
     assert found.metrics["training"]["stopped"] == "time"
     assert found.model.exists()
 

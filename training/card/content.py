@@ -99,7 +99,7 @@ def _trained(metrics: Metrics) -> list[str]:
     training, how = metrics["model"]["training"], metrics["training"]
     when = f", {training['first']} to {training['last']}" if training["first"] else ""
     found = [f"Fitted on {figure(training['events'])} events of {figure(training['streams'])} streams{when}."]
-    ended = ENDS.get(how["stopped"], how["stopped"])
+    ended = ENDS.get(how["stopped"], how["message"])
     found.append(
         f"Training ended after {how['epochs']} epochs because {ended}; kept is epoch {how['best_epoch']}. It took "
         f"{metrics['seconds']['train']:.0f} s."

@@ -1,0 +1,98 @@
+"""Chooses between structures on the validation part: each is trained for a few epochs, as the best one will be for all.
+
+One change after another is tried on the best structure so far, and stays where it saves enough of the loss.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from export.config import Config
+from export.file import write
+from training import trainer
+from training.errors import TrainingStopped
+from training.kinds import Kind
+from training.progress import silent
+
+EPOCHS = 8  # of a trial
+SHARE = 0.4  # of the time budget that all trials may take
+CHOICES = "choices.json"
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One structure that was tried."""
+
+    name: str
+    valid_loss: float
+    chosen: bool
+    why: str
+
+
+@dataclass
+class Chosen:
+    """What the trials found."""
+
+    config: Config
+    choices: list[Choice] = field(default_factory=list)
+
+
+class _Kept(msgspec.Struct):
+    made_of: dict[str, Any]
+    config: Config
+    choices: list[Choice]
+
+
+def choose(kind: Kind[Any], seed: int, say: Callable[[str], None] = silent) -> Chosen:
+    """Try the kind's variations. Nothing is tried where there are none."""
+    variations = kind.variations()
+    if not variations:
+        return Chosen(kind.config)
+    best = kind.config
+    loss = _loss(kind, best, seed, 1 + len(variations))
+    say(f"trying {kind.name(best)}: validation {loss:.4f}")
+    tried = [(best, loss)]
+    reason = "Nothing that was tried did better"
+    for variation in variations:
+        other = variation.change(best)
+        if any(other == config for config, _ in tried):
+            continue
+        found = _loss(kind, other, seed, 1 + len(variations))
+        say(f"trying {kind.name(other)}: validation {found:.4f}")
+        tried.append((other, found))
+        if found < loss * (1 - variation.worth):
+            reason = f"It saves {1 - found / loss:.1%} of the loss of {kind.name(best)}"
+            best, loss = other, found
+    why = f"{reason}, on the validation part after {min(EPOCHS, kind.recipe(best).epochs)} epochs."
+    choices = [Choice(kind.name(c), found, c == best, why if c == best else "") for c, found in tried]
+    return Chosen(best, choices)
+
+
+def _loss(kind: Kind[Any], config: Config, seed: int, trials: int) -> float:
+    torch.manual_seed(seed)
+    whole = kind.recipe(config)
+    recipe = replace(whole, epochs=min(EPOCHS, whole.epochs), patience=EPOCHS, seconds=whole.seconds * SHARE / trials)
+    task = kind.task(config, trial=True)
+    try:
+        trainer.train(task, recipe, silent)
+    except TrainingStopped:
+        return float("inf")
+    return kind.judge(task)
+
+
+def keep(folder: Path, chosen: Chosen, made_of: dict[str, Any]) -> None:
+    """Write what was chosen, for a run that goes on."""
+    kept = _Kept(made_of, chosen.config, chosen.choices)
+    write(folder / CHOICES, msgspec.json.format(msgspec.json.encode(kept), indent=2))
+
+
+def kept(folder: Path, made_of: dict[str, Any]) -> Chosen | None:
+    """What a run of the same options and data has chosen; None where there is nothing usable."""
+    try:
+        found = msgspec.json.decode((folder / CHOICES).read_bytes(), type=_Kept)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        return None
+    return Chosen(found.config, found.choices) if found.made_of == made_of else None

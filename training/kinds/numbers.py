@@ -1,0 +1,154 @@
+"""The kind of task `number`: lags and scaling for a set of streams, cycles of the calendar, intervals calibrated."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from export.config import Config, Weights
+from export.signature import Calendar
+from training import experts, lags
+from training.calibrate import calibrate
+from training.data import Events
+from training.errors import TrainingError
+from training.kinds.kind import Variation, recipe
+from training.measure import constants
+from training.network import Network
+from training.number import Number, initialise
+from training.options import TrainOptions
+from training.prepare import prepare
+from training.recipe import Recipe
+from training.splits import TRAIN, Split, check_values
+from training.thin import thin
+
+HIDDEN = 64
+WINDOW = 48
+LANES = (8, 64)  # of recipes: fewer where there is little data, so that a pass is about STEPS steps
+STEPS = 24
+EPOCHS = (4, 60)
+STEPPED = 60_000_000  # events that training steps through, about; fewer epochs of more data
+TRIED = 400_000  # events that a trial looks at, at most
+HOUR = 3_600_000  # milliseconds
+DAY = 24 * HOUR
+# A cycle can tell something where events come this often, and the training part has so much of it (milliseconds).
+CYCLES: dict[Calendar, tuple[float, float]] = {
+    "hour": (DAY / 4, 3 * DAY),
+    "weekday": (DAY, 21 * DAY),
+    "year": (31 * DAY, 730 * DAY),
+}
+
+
+class Numbers:
+    """The next number of each stream."""
+
+    threads = 1  # steps of small networks: threads would wait for each other
+
+    def __init__(self, events: Events, parts: Split, options: TrainOptions) -> None:
+        check_values(events, parts)
+        self._events, self._parts, self._options = events, parts, options
+        self.facts: dict[str, Any] = {}
+        self.notes: list[str] = []
+        if options.lags is None:
+            found = lags.find(events, parts)
+            chosen = found.lags
+            self.notes.append(f"Lags: {found.why}.")
+        else:
+            chosen = tuple(sorted({lag for lag in options.lags if lag}))
+            chosen = chosen if max(chosen, default=1) > 1 else ()
+        self.config = Config(
+            features=events.features,
+            targets=targets(events, options),
+            hidden=options.hidden or HIDDEN,
+            layers=options.layers,
+            scaling=options.scaling or "stream",
+            lags=chosen,
+            experts=self._experts(chosen),
+            cell=options.cell,
+            head=options.head,
+            calendar=options.calendar or (),
+            since_last=options.since_last,
+            reach=True,
+        )
+
+    def variations(self) -> list[Variation]:
+        """The other scaling, no lags, the finest cycle of the calendar, all cycles."""
+        options, tried = self._options, []
+        if options.scaling is None:  # a stream that training has not seen is served better by its own past
+            tried.append(Variation(lambda c: replace(c, scaling="fixed"), worth=0.01))
+        if options.lags is None and self.config.lags:
+            tried.append(Variation(lambda c: replace(c, lags=(), experts=1)))
+        if options.calendar is None:
+            cycles = self._cycles()
+            for some in [cycles[:1], cycles] if len(cycles) > 1 else [cycles]:
+                tried.append(Variation(lambda c, some=some: replace(c, calendar=some)))  # type: ignore[misc]
+        return tried
+
+    def recipe(self, config: Config) -> Recipe:  # noqa: ARG002 - the protocol's
+        """More epochs and fewer lanes where there is little data."""
+        events = max(1, int((self._parts.part == TRAIN).sum()))
+        tbptt = self._options.tbptt or WINDOW
+        return recipe(
+            self._options,
+            epochs=int(np.clip(STEPPED // events, *EPOCHS)),
+            tbptt=tbptt,
+            lanes=int(np.clip(events // (tbptt * STEPS), *LANES)),
+            learning_rate=3e-3,
+            schedule="plateau",
+            dropout=0.2,
+        )
+
+    def task(self, config: Config, trial: bool) -> Number:
+        """The experts are fitted, the rest of the network is fresh."""
+        events, parts = self._events, self._parts
+        if trial:
+            events, parts = thin(events, parts, TRIED)
+        network = Network(config)
+        network.load(network.weights() | constants(events, parts, config))
+        prepared = prepare(events, parts, network)
+        initialise(network)
+        if config.lags:
+            seed = self._options.seed
+            fitted = [experts.fit(prepared, t, config.experts, seed) for t in range(len(config.targets))]
+            network.linear.weight.data = torch.from_numpy(np.concatenate(fitted).astype(np.float32))
+        task = Number(network, prepared)
+        task.record()
+        return task
+
+    def judge(self, task: Number) -> float:
+        """Quantile loss in each stream's naive errors."""
+        return task.judge()
+
+    def finish(self, task: Number) -> Weights:
+        """With what makes the intervals hold."""
+        return task.network.weights() | calibrate(task.network, task.prepared)
+
+    def name(self, config: Config) -> str:
+        """Scaling, lags, calendar."""
+        told = [f"scaling {config.scaling}", f"lags {lags.told(config.lags)}" if config.lags else "no lags"]
+        return ", ".join([*told, *([f"calendar {' '.join(config.calendar)}"] if config.calendar else [])])
+
+    def _experts(self, chosen: tuple[int, ...]) -> int:
+        """One for each stream, and one that says "no change"."""
+        return min(self._options.experts, len(self._events.keys) + 1) if max(chosen, default=1) > 1 else 1
+
+    def _cycles(self) -> tuple[Calendar, ...]:
+        """Those that the training part has often enough, finely enough."""
+        events = self._events
+        if not events.timed:
+            return ()
+        trained = self._parts.part == TRAIN
+        times = events.time[trained]
+        gaps = np.concatenate([np.diff(events.time[index[trained[index]]]) for index in events.per_stream()])
+        if not len(gaps):
+            return ()
+        gap, span = float(np.median(gaps)), float(times.max() - times.min())
+        return tuple(cycle for cycle in get_args(Calendar) if gap <= CYCLES[cycle][0] and span >= CYCLES[cycle][1])
+
+
+def targets(events: Events, options: TrainOptions) -> tuple[str, ...]:
+    """The features that are predicted: all, where the options name none."""
+    for name in options.target:
+        if name not in events.features:
+            raise TrainingError(f"--target {name}: is no feature; they are {', '.join(events.features)}")
+    return tuple(name for name in events.features if name in options.target) if options.target else events.features
