@@ -210,4 +210,5 @@ def scales(config: Config, weights: Weights, x: Floats, mask: Floats) -> Floats:
         changes = np.nanmean(np.abs(np.diff(np.where(mask > 0, x, np.nan), axis=0)), axis=0)
         first = np.take_along_axis(x, (mask > 0).argmax(axis=0)[None], axis=0)[0]
         scale = np.maximum(changes, weights["prior"][0] * np.abs(first) + weights["prior"][1])
-    return scale[:, list(config.target_columns), None]
+    unit: Floats = scale[:, list(config.target_columns), None]
+    return unit

@@ -137,9 +137,10 @@ def test_the_validation_part_is_scored_as_the_network_says() -> None:
 
 
 @pytest.mark.parametrize("scaling", ["fixed", "stream"])
-def test_the_file_says_what_the_network_says_of_classes(scaling: str) -> None:
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "graves-lstm"])
+def test_the_file_says_what_the_network_says_of_classes(scaling: str, cell: str) -> None:
     config = Config(
-        ("a", "b"), ("kind",), 16, task="class", outcomes=4, scaling=scaling, cell="gru", calendar=("weekday",)
+        ("a", "b"), ("kind",), 16, task="class", outcomes=4, scaling=scaling, cell=cell, calendar=("weekday",)
     )
     torch.manual_seed(1)
     weights = ClassNetwork(config).weights()
