@@ -167,8 +167,8 @@ def difference(step: Step, reference: Step, config: Config, weights: Weights, ba
     """The greatest difference of what is predicted, step by step with carried state, in units of the stream's scale.
 
     Where a quantile lies further from its median than a scale, that distance is the unit. What float32 cannot resolve
-    at the value's magnitude is not counted: a last place of 1013 is 1e-4 of a scale of 0.5. Raises ParityError above
-    TOLERANCE, and where surprise or a state differs visibly.
+    at the value's magnitude is not counted: a last place of 1013 is 1e-4 of a scale of 0.5.
+    Raises ParityError above TOLERANCE, and where surprise or a state differs visibly.
     """
     x, mask = inputs(config, weights, STEPS, batch, seed=1)
     unit = scales(config, weights, x, mask) if config.task == "number" else np.ones(1)
