@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint clean
+.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint bench-training clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -55,6 +55,9 @@ bench-rebalance: $(VENV)/.ready
 
 bench-checkpoint: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.checkpoint $(ARGS)
+
+bench-training: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.training_speed $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo-report chaos.json bench.json

@@ -17,6 +17,12 @@ SHAPES = {
     "fixed with lags": Config(scaling="fixed", hidden=16, lags=(1, 2, 3, 7)),
     "stream with lags": Config(scaling="stream", hidden=16, lags=(1, 2, 24)),
     "experts": Config(scaling="stream", hidden=16, lags=(1, 2, 24), experts=8),
+    "graves-lstm": Config(scaling="stream", hidden=16, cell="graves-lstm", layers=2),
+    "gru": Config(scaling="stream", hidden=16, cell="gru", layers=2),
+    "rnn": Config(scaling="stream", hidden=16, cell="rnn", layers=2),
+    "normal head, calendar and gaps": Config(
+        scaling="stream", hidden=16, head="normal", calendar=("hour", "weekday", "year"), since_last=True
+    ),
     "three features, two targets, two layers": Config(
         ("a", "b", "c"), ("c", "a"), hidden=8, layers=2, scaling="stream", lags=(2, 5), experts=3
     ),
@@ -35,7 +41,7 @@ def test_batch_sizes_and_splits_over_time_do_not_change_a_bit(name: str) -> None
     parity.bits(step, config, weights)
 
 
-@pytest.mark.parametrize("name", ["fixed", "experts"])
+@pytest.mark.parametrize("name", ["fixed", "experts", "rnn", "normal head, calendar and gaps"])
 def test_every_batch_size_from_1_to_100_gives_the_same_bits(name: str) -> None:
     config, weights, step = made(name)
     parity.bits(step, config, weights, batches=range(2, 101), time=3)

@@ -1,20 +1,23 @@
 """What the outputs mean: quantiles in order, surprise by the quantiles of the prediction before."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from export import parity
-from export.config import SURPRISE_LIMIT, Config
+from export.config import LEVELS, SURPRISE_LIMIT, Config
 from export.graph import build
 from export.sample import random_weights
 
 INNER = -np.log10(0.5)
 
 
-@pytest.fixture(scope="module", params=["fixed", "stream"])
+@pytest.fixture(scope="module", params=[("fixed", "quantile"), ("stream", "quantile"), ("stream", "normal")])
 def warm(request: pytest.FixtureRequest) -> tuple[parity.Step, parity.State, np.ndarray]:
     """A model, the state of one stream after 50 events, and the quantiles of the next one."""
-    config = Config(scaling=request.param, hidden=8, lags=(1, 2, 3), experts=2)
+    scaling, head = request.param
+    config = Config(scaling=scaling, head=head, hidden=8, lags=(1, 2, 3), experts=2)
     weights = random_weights(config, seed=5)
     weights["tail"] = np.array([[0.3, 0.7]], np.float32)
     step = parity.session(build(config, weights), config)
@@ -61,6 +64,18 @@ def test_surprise_beyond_the_outer_quantiles_follows_the_fitted_slopes(
 @pytest.mark.parametrize("value", [1e30, -1e30, 3e38, -3e38])
 def test_surprise_is_capped_and_finite(warm: tuple[parity.Step, parity.State, np.ndarray], value: float) -> None:
     assert surprise_of(warm, np.array([value]))[0] == SURPRISE_LIMIT
+
+
+def test_a_normal_heads_quantiles_are_those_of_a_normal() -> None:
+    config = Config(scaling="fixed", head="normal", hidden=8)
+    weights = random_weights(config, seed=5)
+    step = parity.session(build(config, weights), config)
+    quantiles, _, _ = step(*parity.walks(config, weights, 20, 4), parity.cold(config, 4))
+    mean, quartile = quantiles[..., 2], quantiles[..., 3]
+    deviation = (quartile - mean) / NormalDist().inv_cdf(0.75)
+    for i, level in enumerate(LEVELS):
+        expected = mean + NormalDist().inv_cdf(level) * deviation
+        np.testing.assert_allclose(quantiles[..., i], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_second_event_is_not_judged_with_a_scale_of_zero() -> None:
