@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from training import cells, places
 from training.classify_data import Labelled
 from training.classify_network import ClassNetwork
+from training.dropout import dropout as hide
 from training.errors import TrainingStopped
 from training.lanes import Piece, Window, cut, windows
 from training.places import scored, shuffled, validation
@@ -94,9 +95,9 @@ class Class:
             index, there = places.index(labelled.first, window)
             place = (labelled.weight[index] * there) > 0
             with torch.set_grad_enabled(torch.is_grad_enabled() and window.start + window.steps > apart):
-                seen = nn.functional.dropout(labelled.seen[index], dropout / 2)
+                seen = hide(labelled.seen[index], dropout / 2)
                 y, state = network.cells(seen, state, dropout)
-                logits = network.head(nn.functional.dropout(y[place], dropout))
+                logits = network.head(hide(y[place], dropout))
                 nats = nn.functional.cross_entropy(logits, labelled.label[index][place], reduction="none")
             yield window, place, nats
             if not self._whole:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from export.config import SURPRISE_LIMIT, Config, Weights
 from training import cells, clock
+from training.dropout import dropout as hide
 
 State = dict[str, Tensor]
 
@@ -46,9 +47,9 @@ class SymbolNetwork(nn.Module):
         symbol [T, batch] indexes; there [T, batch] 1, or 0 where it is missing; time [T, batch, clock_width]. dropout:
         the share of each layer's outputs, and half of it of the embedding, that is hidden.
         """
-        seen = nn.functional.dropout(self.embedding(symbol), dropout / 2) * there[..., None]
+        seen = hide(self.embedding(symbol), dropout / 2) * there[..., None]
         y, after = self.cells(torch.cat([seen, time], -1), state, dropout)
-        return nn.functional.dropout(y, dropout), after
+        return hide(y, dropout), after
 
     def forward(self, x: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As the model file: probabilities [T, batch, 1, symbols], surprise [T, batch, 1], the next state."""
