@@ -18,6 +18,7 @@ from engine.graphs import ROWS, ROWS_NEXT, with_rows
 from engine.host import HostBank
 from export.signature import ModelFileError, fingerprint, load
 
+MOST_STEPS = 2**14  # of one stream in one call: what a graph carries over time is exact that far, and beyond
 MOST_PREDICTED = 2**24  # probabilities or quantiles of one batch, 64 MiB: a vocabulary may have thousands
 
 
@@ -35,7 +36,8 @@ class Network(ABC):
         self.fingerprint = fingerprint(proto)
         self.row_width = self.signature.row_width
         self.columns = self.signature.columns
-        self.most_events = max(1, MOST_PREDICTED // prod(self.signature.output_shape))  # of a batch
+        most = MOST_PREDICTED // prod(self.signature.output_shape)
+        self.most_events = max(1, min(MOST_STEPS, most))  # of a batch
         try:
             self._open(proto)
         except Exception as error:  # onnxruntime's errors have no common base but Exception

@@ -27,10 +27,15 @@ DOUBT_LIMIT = 20.0  # of what an expert's losses can say against it: one in e**2
 
 # Of `reach`, a stream's own factor of its intervals:
 BLOCK = 256  # errors after which what is remembered is halved
-BLOCKS = 100  # in one call, at most
+BLOCKS = 100  # in one call, at most: sums of twice the power before stay in float32; the engine's calls are shorter
 PATIENCE = 64.0  # errors that the usual mean is worth
 FAR = 5.0  # of one error, in intervals
 FACTOR = (0.5, 4.0)
+
+# Of `recall`, what a stream's own last symbols say:
+ORDERS = (2, 3, 4, 5, 6)  # how many symbols must have stood before as they stand now
+LOG_LIMIT = 8.0  # of the logarithm of the places that the shorter orders are worth
+RECALL_LEAST = 16  # symbols
 
 GATES = {"lstm": 4, "graves-lstm": 4, "gru": 3, "rnn": 1}  # each of as many rows as there are units
 PEEPHOLES = 3  # of graves-lstm, in the order input, forget, output
@@ -63,6 +68,7 @@ class Config:
     reach: bool = False  # task `number`: whether each stream's own errors widen its intervals
     outcomes: int = 0  # tasks `symbol` and `class`: among how many the softmax chooses
     embedding: int = 0  # task `symbol`: columns that a symbol becomes
+    recall: int = 0  # task `symbol`: how many of its own last symbols a stream keeps, to look them up; 0: none
 
     def __post_init__(self) -> None:
         if not self.features or (
@@ -73,6 +79,8 @@ class Config:
             raise ValueError(f"task {self.task} needs two outcomes or more, not {self.outcomes}, and no lags")
         if self.task == "symbol" and (self.embedding < 1 or len(self.features) > 1):
             raise ValueError(f"task symbol needs an embedding, not {self.embedding}, and one feature")
+        if self.recall and (self.task != "symbol" or self.recall < RECALL_LEAST):
+            raise ValueError(f"recall {self.recall} must be 0 or at least {RECALL_LEAST}, and 0 but for task symbol")
         if self.hidden < 1 or self.layers < 1:
             raise ValueError(f"hidden {self.hidden} and layers {self.layers} must be at least 1")
         if list(self.lags) != sorted(set(self.lags)) or (self.lags and self.lags[0] < 1):
@@ -144,6 +152,8 @@ class Config:
             shapes |= {f"{kind}{layer}": (self.hidden,) for kind in self.carried}
         if self.since_last:
             shapes["clock"] = (len(CLOCK),)  # of the last event; zeros: there was none
+        if self.recall:
+            shapes["recall"] = (self.recall,)  # the newest one last: its index + 1; 0: it is missing, or not there yet
         if self.task == "symbol":
             return _tensors(shapes)
         shapes["history"] = (self.history, len(self.features))
@@ -178,6 +188,8 @@ class Config:
         outputs = targets * HEAD_ROWS[self.head] if self.task == "number" else self.outcomes
         shapes["head.weight"] = (outputs, self.hidden)
         shapes["head.bias"] = (outputs,)
+        if self.recall:
+            shapes["recall.bias"] = shapes["recall.slope"] = (len(ORDERS),)
         if self.task == "symbol":
             return shapes
         if self.lags:

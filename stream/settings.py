@@ -137,7 +137,7 @@ class DeliverySection(Section):
     )
     until_end: bool = option(False, "process what is there, commit, exit 0", shown="off")
     workers: int = option(1, "processes that share this one's work, under one parent", ge=1, le=1024)
-    batch: int = option(16384, "most events taken at a time", ge=1, le=1_000_000)
+    batch: int = option(16384, "most events taken at a time", ge=1, le=16384)
 
 
 class StateSection(Section):

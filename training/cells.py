@@ -27,15 +27,18 @@ class Cells(nn.Module):
                 weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
                 self.register_parameter(name.removeprefix("cells."), weight)
 
-    def forward(self, x: Tensor, state: State, dropout: float = 0.0) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State, dropout: float = 0.0, weights: float = 0.0
+    ) -> tuple[Tensor, State]:
         """x [T, batch, input_width] -> the last layer's hidden states [T, batch, hidden], and the next state.
 
-        dropout: the share of each layer's outputs, but the last's, that the next layer does not see.
+        dropout: the share of each layer's outputs, but the last's, that the next layer does not see. weights: the share
+        of recurrent weights that are hidden in all of these steps (Merity et al. 2018).
         """
+        layers = [self._layer(layer, weights) for layer in range(self.config.layers)]
         if self.config.cell == "graves-lstm":
-            return self._peepholes(x, state, dropout)
-        names = [f"{kind}_l{layer}" for layer in range(self.config.layers) for kind in KINDS]
-        told = ([getattr(self, name) for name in names], True, self.config.layers, dropout, dropout > 0, False, False)
+            return self._peepholes(x, state, dropout, layers)
+        told = (sum(layers, []), True, self.config.layers, dropout, dropout > 0, False, False)
         if self.config.cell == "lstm":
             y, *after = torch.lstm(x, state, *told)
         else:
@@ -57,12 +60,16 @@ class Cells(nn.Module):
         kinds = zip(self.config.carried, state, strict=True)
         return {f"{kind}{layer}": tensor[layer] for kind, tensor in kinds for layer in range(self.config.layers)}
 
-    def _peepholes(self, x: Tensor, state: State, dropout: float) -> tuple[Tensor, State]:
+    def _layer(self, layer: int, hidden: float) -> list[Tensor]:
+        """One layer's weights as PyTorch's operators take them, with a share of the recurrent ones hidden."""
+        w, r, b, c = (getattr(self, f"{kind}_l{layer}") for kind in KINDS)
+        return [w, hide(r, hidden), b, c]
+
+    def _peepholes(self, x: Tensor, state: State, dropout: float, layers: list[list[Tensor]]) -> tuple[Tensor, State]:
         ends = []
-        for layer in range(self.config.layers):
+        for layer, (w, r, b, c) in enumerate(layers):
             if layer and dropout:
                 x = hide(x, dropout)
-            w, r, b, c = (getattr(self, f"{kind}_l{layer}") for kind in KINDS)
             x, cell = PeepholeLSTM.apply(
                 x, state[0][layer], state[1][layer], w, r, b + c, getattr(self, f"peephole_l{layer}")
             )

@@ -118,8 +118,11 @@ class TrainOptions:
     lags: tuple[int, ...] | None = field(
         default=None, metadata=_help("lags of the linear paths", shown="found from the training part's autocorrelation")
     )
-    experts: int = field(
-        default=8, metadata=_help("linear paths that each stream chooses from (at most one per stream)")
+    experts: int | None = field(
+        default=None,
+        metadata=_help(
+            "linear paths that each stream chooses from (at most one per stream)", shown="8, or 16 where it does better"
+        ),
     )
     calendar: tuple[Calendar, ...] | None = field(
         default=None,

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from export.config import SURPRISE_LIMIT, Config, Weights
 from training import cells, clock
 from training.dropout import dropout as hide
+from training.recall import Recall
+from training.dropout import dropout as hide
 
 State = dict[str, Tensor]
 
@@ -25,6 +27,8 @@ class SymbolNetwork(nn.Module):
         self.head = nn.Linear(config.hidden, config.outcomes)
         if config.since_last:
             self.register_buffer("typical", torch.ones(1))
+        if config.recall:
+            self.recall = Recall(config)
 
     def weights(self) -> Weights:
         """All weights and constants, as `Config.shapes` names them."""
@@ -45,11 +49,12 @@ class SymbolNetwork(nn.Module):
         """The last layer's hidden states [T, batch, hidden], and the next state.
 
         symbol [T, batch] indexes; there [T, batch] 1, or 0 where it is missing; time [T, batch, clock_width]. dropout:
-        the share of each layer's outputs, and half of it of the embedding, that is hidden.
+        the share of recurrent weights (Merity et al. 2018) and of each stream's outputs (Gal and Ghahramani 2016) that
+        are hidden in this window; between layers that of all outputs.
         """
-        seen = hide(self.embedding(symbol), dropout / 2) * there[..., None]
-        y, after = self.cells(torch.cat([seen, time], -1), state, dropout)
-        return hide(y, dropout), after
+        seen = self.embedding(symbol) * there[..., None]
+        y, after = self.cells(torch.cat([seen, time], -1), state, dropout, weights=dropout)
+        return y * hide(torch.ones_like(y[:1]), dropout), after
 
     def forward(self, x: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As the model file: probabilities [T, batch, 1, symbols], surprise [T, batch, 1], the next state."""
@@ -63,9 +68,15 @@ class SymbolNetwork(nn.Module):
             following["clock"] = x[-1, :, 1:]
         before = self.cells.from_rows(state)
         y, after = self.hidden(symbol, mask[..., 0], time, before)
-        told = torch.log_softmax(self.head(torch.cat([before[0][-1:], y])), -1)
-        surprise = (told[:-1].gather(-1, symbol[..., None]) / -log(10)).clip(0, SURPRISE_LIMIT)
-        return told[1:].exp()[:, :, None], surprise, following | self.cells.to_rows(after)
+        logits = self.head(torch.cat([before[0][-1:], y]))
+        if config.recall:
+            mixed, had, following["recall"] = self.recall(logits.softmax(-1), symbol, mask[..., 0], state["recall"])
+            chance = had[..., None].double().clamp_min(1e-300).log().float()
+        else:
+            told = torch.log_softmax(logits, -1)
+            mixed, chance = told[1:].exp(), told[:-1].gather(-1, symbol[..., None])
+        surprise = (chance / -log(10)).clip(0, SURPRISE_LIMIT)
+        return mixed[:, :, None], surprise, following | self.cells.to_rows(after)
 
 
 def initialise(network: SymbolNetwork, counts: Tensor) -> None:
@@ -74,7 +85,7 @@ def initialise(network: SymbolNetwork, counts: Tensor) -> None:
     The embedding of the unknown symbol is 0, which stays where training has none.
     """
     cells.initialise(network.cells)
-    nn.init.normal_(network.embedding.weight, std=network.config.embedding**-0.5)
+    nn.init.normal_(network.embedding.weight)
     network.embedding.weight.data[0] = 0
     network.head.weight.data.mul_(0.3)
     smooth = counts + 0.5

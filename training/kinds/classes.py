@@ -58,7 +58,13 @@ class Classes:
         events = max(1, int((self._parts.part == TRAIN).sum()))
         epochs = int(np.clip(STEPPED // events, *EPOCHS))
         return recipe(
-            self._options, epochs=epochs, tbptt=64, lanes=32, learning_rate=3e-3, schedule="plateau", dropout=0.2
+            self._options,
+            epochs=epochs,
+            tbptt=512 if self._per == "sequence" else 64,
+            lanes=32,
+            learning_rate=3e-3,
+            schedule="plateau",
+            dropout=0.2,
         )
 
     def task(self, config: Config, trial: bool) -> Class:

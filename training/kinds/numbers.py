@@ -19,10 +19,12 @@ from training.number import Number, initialise
 from training.options import TrainOptions
 from training.prepare import prepare
 from training.recipe import Recipe
+from training.shrink import shrink
 from training.splits import TRAIN, Split, check_values
 from training.thin import thin
 
 HIDDEN = 64
+EXPERTS = (8, 16)  # to begin with, and where there are as many streams and it does better
 WINDOW = 48
 LANES = (8, 64)  # of recipes: fewer where there is little data, so that a pass is about STEPS steps
 STEPS = 24
@@ -72,12 +74,14 @@ class Numbers:
         )
 
     def variations(self) -> list[Variation]:
-        """The other scaling, no lags, the finest cycle of the calendar, all cycles."""
+        """The other scaling, no lags, more experts, the finest cycle of the calendar, all cycles."""
         options, tried = self._options, []
         if options.scaling is None:  # a stream that training has not seen is served better by its own past
             tried.append(Variation(lambda c: replace(c, scaling="fixed"), worth=0.01))
         if options.lags is None and self.config.lags:
             tried.append(Variation(lambda c: replace(c, lags=(), experts=1)))
+        if options.experts is None and self.config.lags and len(self._events.keys) >= EXPERTS[1]:
+            tried.append(Variation(lambda c: replace(c, experts=EXPERTS[1] if c.lags else 1)))
         if options.calendar is None:
             cycles = self._cycles()
             for some in [cycles[:1], cycles] if len(cycles) > 1 else [cycles]:
@@ -120,17 +124,23 @@ class Numbers:
         return task.judge()
 
     def finish(self, task: Number) -> Weights:
-        """With what makes the intervals hold."""
+        """Drawn towards the last value where that errs less, and with what makes the intervals hold."""
+        factors = shrink(task)
+        if min(factors) < 1:
+            told = ", ".join(f"{name} {factor:g}" for name, factor in zip(self.config.targets, factors, strict=True))
+            self.notes.append(f"Changes are predicted smaller, since that errs less on the validation part: {told}.")
         return task.network.weights() | calibrate(task.network, task.prepared)
 
     def name(self, config: Config) -> str:
         """Scaling, lags, calendar."""
         told = [f"scaling {config.scaling}", f"lags {lags.told(config.lags)}" if config.lags else "no lags"]
-        return ", ".join([*told, *([f"calendar {' '.join(config.calendar)}"] if config.calendar else [])])
+        told += [f"{config.experts} experts"] if config.experts > EXPERTS[0] else []
+        told += [f"calendar {' '.join(config.calendar)}"] if config.calendar else []
+        return ", ".join(told)
 
     def _experts(self, chosen: tuple[int, ...]) -> int:
         """One for each stream, and one that says "no change"."""
-        return min(self._options.experts, len(self._events.keys) + 1) if max(chosen, default=1) > 1 else 1
+        return min(self._options.experts or EXPERTS[0], len(self._events.keys) + 1) if max(chosen, default=1) > 1 else 1
 
     def _cycles(self) -> tuple[Calendar, ...]:
         """Those that the training part has often enough, finely enough."""
