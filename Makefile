@@ -56,8 +56,15 @@ bench-rebalance: $(VENV)/.ready
 bench-checkpoint: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.checkpoint $(ARGS)
 
+# Of training: speed against a bare loop; scores on real data (ARGS="--etth1 PATH"); six classes of control charts.
 bench-training: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.training_speed $(ARGS)
+
+bench-trained: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.trained $(ARGS)
+
+bench-classes: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.control_charts $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo-report chaos.json bench.json
