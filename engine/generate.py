@@ -86,7 +86,10 @@ def generate(model: Model, prompt: Sequence[str], choice: Choice, random: np.ran
 
 
 def _symbols(model: Model, given: NDArray[np.float32], choice: Choice, random: np.random.Generator) -> Iterator[str]:
-    rows, predicted, _ = model.step(np.zeros((1, model.row_width), np.float32), given, np.ones_like(given))
+    rows = np.zeros((1, model.row_width), np.float32)
+    for first in range(0, len(given), model.most_events):
+        part = given[first : first + model.most_events]
+        rows, predicted, _ = model.step(rows, part, np.ones_like(part))
     while True:
         drawn = choice.draw(predicted[-1, 0, 0], random)
         yield model.signature.symbols[drawn]

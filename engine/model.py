@@ -20,6 +20,7 @@ from export.signature import ModelFileError, fingerprint, load
 
 MOST_STEPS = 2**14  # of one stream in one call: what a graph carries over time is exact that far, and beyond
 MOST_PREDICTED = 2**24  # probabilities or quantiles of one batch, 64 MiB: a vocabulary may have thousands
+RECALLED = 16  # numbers that a step takes for each symbol that a stream keeps
 
 
 class Network(ABC):
@@ -36,7 +37,7 @@ class Network(ABC):
         self.fingerprint = fingerprint(proto)
         self.row_width = self.signature.row_width
         self.columns = self.signature.columns
-        most = MOST_PREDICTED // prod(self.signature.output_shape)
+        most = MOST_PREDICTED // max(prod(self.signature.output_shape), RECALLED * self.signature.recall)
         self.most_events = max(1, min(MOST_STEPS, most))  # of a batch
         try:
             self._open(proto)

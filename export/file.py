@@ -27,6 +27,7 @@ def sign(config: Config, **facts: Any) -> Signature:
         head=config.head,
         calendar=config.calendar,
         since_last=config.since_last,
+        recall=config.recall,
         **facts,
     )
 

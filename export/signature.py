@@ -87,6 +87,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     since_last: bool = False
     symbols: tuple[str, ...] = ()  # task symbol; the first one, "", stands for all that are not here
     text: str = ""  # task symbol: what the symbols were cut from a text as: "characters", "bytes", "words", or nothing
+    recall: int = 0  # task symbol: how many of its own last symbols a stream keeps in its row; 0: none
     classes: tuple[str, ...] = ()  # task class
     per: Per = "event"  # task class: what has a label
     training: Training = Training()

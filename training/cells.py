@@ -27,9 +27,7 @@ class Cells(nn.Module):
                 weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
                 self.register_parameter(name.removeprefix("cells."), weight)
 
-    def forward(
-        self, x: Tensor, state: State, dropout: float = 0.0, weights: float = 0.0
-    ) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State, dropout: float = 0.0, weights: float = 0.0) -> tuple[Tensor, State]:
         """x [T, batch, input_width] -> the last layer's hidden states [T, batch, hidden], and the next state.
 
         dropout: the share of each layer's outputs, but the last's, that the next layer does not see. weights: the share
@@ -38,7 +36,15 @@ class Cells(nn.Module):
         layers = [self._layer(layer, weights) for layer in range(self.config.layers)]
         if self.config.cell == "graves-lstm":
             return self._peepholes(x, state, dropout, layers)
-        told = (sum(layers, []), True, self.config.layers, dropout, dropout > 0, False, False)
+        told = (
+            [weight for layer in layers for weight in layer],
+            True,
+            self.config.layers,
+            dropout,
+            dropout > 0,
+            False,
+            False,
+        )
         if self.config.cell == "lstm":
             y, *after = torch.lstm(x, state, *told)
         else:

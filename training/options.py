@@ -5,6 +5,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from export.config import RECALL_LEAST
 from export.signature import Calendar, Cell, Head, Per, Scaling, Task
 from training.errors import TrainingError
 
@@ -17,7 +18,14 @@ COUNTS = (
     *("hidden", "layers", "max_parameters", "vocabulary", "experts", "epochs", "patience"),
     *("tbptt", "lanes", "ar_order", "threads"),
 )
-MOST = {"hidden": 4096, "layers": 64, "threads": 1024, "lanes": 65536, "tbptt": 65536}  # far beyond what serves anybody
+MOST = {
+    "recall": 65536,
+    "hidden": 4096,
+    "layers": 64,
+    "threads": 1024,
+    "lanes": 65536,
+    "tbptt": 65536,
+}  # far beyond what serves anybody
 
 
 def _help(text: str, **more: Any) -> dict[str, Any]:
@@ -135,10 +143,18 @@ class TrainOptions:
     vocabulary: int = field(
         default=20_000, metadata=_help("symbols that are told apart, the most frequent ones; the rest is one more")
     )
+    recall: int = field(
+        default=1024,
+        metadata=_help(
+            "its own last symbols that a stream keeps, to look up what followed there, where that saves a hundredth of "
+            "the nats on the validation part; 0: none"
+        ),
+    )
     dropout: float | None = field(
         default=None,
         metadata=_help(
-            "share of a layer's outputs, and half of it of the inputs, that are hidden in training",
+            "share of a layer's outputs, and half of it of the inputs, that are hidden in training; of symbols also of "
+            "the recurrent weights, and not of the inputs",
             shown="by the task and the events that there are for each weight",
         ),
     )
@@ -150,11 +166,19 @@ class TrainOptions:
     epochs: int | None = field(
         default=None, metadata=_help("passes over the training part, at most", shown="by task and size")
     )
-    patience: int = field(default=6, metadata=_help("passes without a better validation score before training ends"))
+    patience: int | None = field(
+        default=None,
+        metadata=_help(
+            "passes without a better validation score before training ends",
+            shown="6; of symbols a third of the passes, if that is more",
+        ),
+    )
     tbptt: int | None = field(
         default=None, metadata=_help("events of truncated back-propagation through time", shown="by task")
     )
-    lanes: int = field(default=64, metadata=_help("pieces of streams that are trained side by side"))
+    lanes: int | None = field(
+        default=None, metadata=_help("pieces of streams that are trained side by side", shown="by task and size")
+    )
     optimizer: Optimizer = field(default="adamw", metadata=_help("how weights are stepped"))
     learning_rate: float | None = field(default=None, metadata=_help("the optimizer's step at first", shown="by task"))
     momentum: float = field(default=0.9, metadata=_help("of --optimizer sgd"))
@@ -174,7 +198,10 @@ class TrainOptions:
         ),
     )
     clip: float = field(default=1.0, metadata=_help("the bound of --clipping"))
-    average: float = field(default=0.99, metadata=_help("decay of the averaged weights that are kept; 0: no average"))
+    average: float | None = field(
+        default=None,
+        metadata=_help("decay of the averaged weights that are kept; 0: no average", shown="0.99; of symbols 0.998"),
+    )
     tensorboard: bool = field(default=False, metadata=_help("write event files for TensorBoard into OUT/tensorboard"))
     ar_order: int = field(
         default=24, metadata=_help("order of the linear autoregression that a model without lags is compared with")
@@ -217,6 +244,8 @@ class TrainOptions:
         for name, most in MOST.items():
             if (value := getattr(self, name)) is not None and value > most:
                 raise TrainingError(f"{_flag(name)} {value}: must be at most {most}")
+        if 0 != self.recall < RECALL_LEAST:
+            raise TrainingError(f"--recall {self.recall}: must be at least {RECALL_LEAST}, or 0")
         for name in ("budget", "learning_rate", "train_share", "valid_share", "clip"):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise TrainingError(f"{_flag(name)} {value}: must be greater than 0")

@@ -105,9 +105,9 @@ def train(
     journal = Journal(folder, options.tensorboard, report)
     outcome = trainer.train(task, recipe, journal.write, checkpointer=saved, within=within)
     journal.close()
-    weights = kind.finish(task)
+    config, weights = kind.finish(task)
     point = Checkpoint(
-        config=chosen.config,
+        config=config,
         facts=kind.facts,
         training=_window(events, parts),
         metrics={},

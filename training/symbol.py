@@ -16,12 +16,14 @@ from training import places
 from training.errors import TrainingError, TrainingStopped
 from training.lanes import Piece, Window, cut, windows
 from training.places import scored, shuffled, validation
+from training.recall import Told, counted
 from training.recipe import Recipe
 from training.symbol_data import Text
 from training.symbol_network import SymbolNetwork
 from training.task import Groups
 
 UNITS = 8  # hidden is a multiple of this
+BETAS = (0.9, 0.99)
 
 
 class Symbol:
@@ -36,9 +38,10 @@ class Symbol:
         self.network = network
         self.text = text
 
-    def groups(self, recipe: Recipe) -> Groups:  # noqa: ARG002 - the protocol's
-        """All alike."""
-        return [{"params": list(self.network.parameters())}]
+    def groups(self, recipe: Recipe) -> Groups:
+        """All alike; Adam's mean square forgets faster than is usual."""
+        betas = {"betas": BETAS} if recipe.optimizer in ("adam", "adamw") else {}
+        return [{"params": list(self.network.parameters()), **betas}]
 
     def steps(self, recipe: Recipe) -> int:
         """The windows of a pass whose pieces are not shifted."""
@@ -48,30 +51,50 @@ class Symbol:
         """Of each window; from the second pass on, windows begin elsewhere each time."""
         shift = int(random.integers(0, recipe.tbptt)) if epoch > 1 else 0
         groups = windows(shuffled(self._pieces(recipe, shift), random), recipe.lanes, recipe.tbptt, random)
-        for window, nats, weight in self._run(groups, recipe.dropout):
+        for window, index, logits, weight in self._run(groups, recipe.dropout):
             begun, begins = self._beginnings(window)
             count = weight.sum() + begins
             if count > 0:
-                yield (nats * weight).sum() + begun, count
+                yield (self._nats(logits, index) * weight).sum() + begun, count
 
     def validate(self) -> float:
         """Mean nats on the validation part, with a run-up; inf where there is none."""
-        self.network.eval()
         total = count = 0.0
-        with torch.no_grad():
-            for window, nats, weight in self._run(validation(self.text.trained, self.text.known), 0.0):
-                counted = weight * scored(window)
-                total += float((nats * counted).sum())
-                count += float(counted.sum())
+        for nats, weight, _, _ in self._validated():
+            total += float((nats * weight).sum())
+            count += float(weight.sum())
         return total / count if count else float("inf")
+
+    def told(self, memory: int) -> Told | None:
+        """What is known of the validation part's events, by the network and by a memory of so many symbols; None: it
+        has none."""
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for nats, weight, index, top in self._validated():
+            here = weight > 0
+            parts.append((index[here] + 1, -nats[here].double(), top[here].double()))
+        event, chance, top = (torch.cat(part) for part in zip(*parts, strict=True)) if parts else [torch.empty(0)] * 3
+        if not len(event):
+            return None
+        text = self.text
+        symbol = torch.where(text.there > 0, text.symbol, -1).numpy()
+        hits, total = counted(symbol, np.repeat(np.arange(len(text.trained)), np.diff(text.first)), memory)
+        return Told(chance, top, *(torch.from_numpy(count)[event].double() for count in (hits, total)))
 
     def record(self) -> None:
         """Nothing follows the weights."""
 
-    def _run(self, groups: Iterator[list[Window]], dropout: float) -> Iterator[tuple[Window, Tensor, Tensor]]:
+    def _validated(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Of each window of the validation part nats, weight, event and the largest probability, [steps, pieces]."""
+        self.network.eval()
+        with torch.no_grad():
+            for window, index, logits, weight in self._run(validation(self.text.trained, self.text.known), 0.0):
+                top = (logits.amax(-1) - logits.logsumexp(-1)).exp()
+                yield self._nats(logits, index), weight * scored(window), index, top
+
+    def _run(self, groups: Iterator[list[Window]], dropout: float) -> Iterator[tuple[Window, Tensor, Tensor, Tensor]]:
         """Groups of pieces side by side from the cold state, carried from window to window, detached.
 
-        Yields window, and of the next symbols nats and weight, [steps, pieces].
+        Yields window, events [steps, pieces], and of the next symbols logits [.., symbols] and weight.
         """
         network, text = self.network, self.text
         for group in groups:
@@ -80,10 +103,12 @@ class Symbol:
                 state = tuple(part.detach()[:, : len(window.pieces)].contiguous() for part in state)
                 index, weight = places.index(text.first, window)
                 hidden, state = network.hidden(text.symbol[index], text.there[index], text.time[index], state, dropout)
-                nats = nn.functional.cross_entropy(
-                    network.head(hidden).flatten(0, 1), text.symbol[index + 1].flatten(), reduction="none"
-                )
-                yield window, nats.view_as(weight), weight * text.there[index + 1]
+                yield window, index, network.head(hidden), weight * text.there[index + 1]
+
+    def _nats(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Of the symbols after these events, [steps, pieces]."""
+        following = self.text.symbol[index + 1].flatten()
+        return nn.functional.cross_entropy(logits.flatten(0, 1), following, reduction="none").view_as(index)
 
     def _beginnings(self, window: Window) -> tuple[Tensor, Tensor]:
         """The loss of the first symbols of the streams that begin here, which the cold state predicts; and how many."""

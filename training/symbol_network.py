@@ -9,7 +9,6 @@ from export.config import SURPRISE_LIMIT, Config, Weights
 from training import cells, clock
 from training.dropout import dropout as hide
 from training.recall import Recall
-from training.dropout import dropout as hide
 
 State = dict[str, Tensor]
 

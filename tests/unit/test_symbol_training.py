@@ -135,15 +135,18 @@ def test_a_fresh_network_says_how_frequent_symbols_are() -> None:
     assert learner.validate() == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), abs=0.01)
 
 
+@pytest.mark.parametrize("recall", [0, 16, 50])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "graves-lstm"])
-def test_the_file_says_what_the_network_says(cell: str) -> None:
+def test_the_file_says_what_the_network_says(cell: str, recall: int) -> None:
     config = Config(
         ("symbol",), ("symbol",), 16, layers=2, task="symbol", cell=cell, outcomes=11, embedding=6,
-        calendar=("hour",), since_last=cell == "gru",
+        calendar=("hour",), since_last=cell == "gru", recall=recall,
     )  # fmt: skip
     torch.manual_seed(1)
     network = SymbolNetwork(config)
     weights = network.weights() | {"head.weight": 10 * network.weights()["head.weight"]}
+    if recall:
+        weights |= {"recall.bias": torch.linspace(2, -2, 5).numpy(), "recall.slope": torch.linspace(-3, 3, 5).numpy()}
     step = parity.session(build(config, weights), config)
     assert parity.difference(step, reference(config, weights), config, weights) <= parity.TOLERANCE
 

@@ -61,7 +61,7 @@ class Classes:
             self._options,
             epochs=epochs,
             tbptt=512 if self._per == "sequence" else 64,
-            lanes=32,
+            lanes=64,
             learning_rate=3e-3,
             schedule="plateau",
             dropout=0.2,
@@ -80,9 +80,9 @@ class Classes:
         """Nats."""
         return task.validate()
 
-    def finish(self, task: Class) -> Weights:
+    def finish(self, task: Class) -> tuple[Config, Weights]:
         """As they are."""
-        return task.network.weights()
+        return task.network.config, task.network.weights()
 
     def name(self, config: Config) -> str:
         """Its scaling."""

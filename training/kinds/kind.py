@@ -11,6 +11,7 @@ from training.task import Task
 
 Change = Callable[[Config], Config]
 T = TypeVar("T", bound=Task)
+PATIENCE = 6
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Kind(Protocol[T]):
     def judge(self, task: T) -> float:
         """The validation loss of a trained task, in a unit that all structures share."""
 
-    def finish(self, task: T) -> Weights:
-        """The weights of the model file: those of the trained network, and what is fitted after training."""
+    def finish(self, task: T) -> tuple[Config, Weights]:
+        """The model file's: of the trained network, and of what is fitted after training."""
 
     def name(self, config: Config) -> str:
         """What distinguishes a structure from others that are tried, in words."""
@@ -62,7 +63,7 @@ def recipe(options: TrainOptions, **defaults: Any) -> Recipe:
         "average": options.average,
     }
     return Recipe(
-        **defaults | {name: value for name, value in asked.items() if value is not None},
+        **{"patience": PATIENCE} | defaults | {name: value for name, value in asked.items() if value is not None},
         optimizer=options.optimizer,
         momentum=options.momentum,
         clipping=options.clipping,

@@ -123,13 +123,13 @@ class Numbers:
         """Quantile loss in each stream's naive errors."""
         return task.judge()
 
-    def finish(self, task: Number) -> Weights:
+    def finish(self, task: Number) -> tuple[Config, Weights]:
         """Drawn towards the last value where that errs less, and with what makes the intervals hold."""
         factors = shrink(task)
         if min(factors) < 1:
             told = ", ".join(f"{name} {factor:g}" for name, factor in zip(self.config.targets, factors, strict=True))
             self.notes.append(f"Changes are predicted smaller, since that errs less on the validation part: {told}.")
-        return task.network.weights() | calibrate(task.network, task.prepared)
+        return task.network.config, task.network.weights() | calibrate(task.network, task.prepared)
 
     def name(self, config: Config) -> str:
         """Scaling, lags, calendar."""

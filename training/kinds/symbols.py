@@ -1,19 +1,34 @@
 """The kind of task `symbol`: a vocabulary of the training part, and as many units as the parameters allow."""
 
 import os
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from export.config import Config, Weights
 from training.data import Events
 from training.errors import TrainingError
-from training.kinds.kind import Variation, recipe
+from training.kinds.kind import PATIENCE, Variation, recipe
 from training.measure import constants
 from training.options import TrainOptions
+from training.recall import fit
 from training.recipe import Recipe
-from training.splits import Split
-from training.symbol import Symbol, embedding, fitted
+from training.splits import TRAIN, Split
+from training.symbol import Symbol, embedding, fitted, parameters
 from training.symbol_data import prepare, vocabulary
 from training.symbol_network import SymbolNetwork, initialise
+
+WINDOW = 64
+LANES = (8, 32)  # fewer where there is little data, so that a pass is about PASS windows
+PASS = 24
+STEPPED = 20_000_000  # events that training steps through, about
+EPOCHS = (2, 60)
+STEPS = 1000  # windows at least, in PASSES at most
+PASSES = 300
+FEW = 2000  # events that are learned by heart
+ENOUGH, MANY = 2, 10  # events for each weight
+WORTH = 0.01  # share of the nats that recall must save
 
 
 class Symbols:
@@ -53,16 +68,22 @@ class Symbols:
         """None."""
         return []
 
-    def recipe(self, config: Config) -> Recipe:  # noqa: ARG002 - the protocol's
-        """As the measurements have it."""
+    def recipe(self, config: Config) -> Recipe:
+        """Few passes over much data, and nothing hidden; where there is little, as many as make STEPS windows."""
+        events = max(1, int((self._parts.part == TRAIN).sum()))
+        tbptt = self._options.tbptt or WINDOW
+        lanes = self._options.lanes or int(np.clip(events // (tbptt * PASS), *LANES))
+        short = min(PASSES, STEPS // max(1, events // (tbptt * lanes)))
+        epochs = self._options.epochs or max(short, int(np.clip(STEPPED // events, *EPOCHS)))
         return recipe(
             self._options,
-            epochs=30,
-            tbptt=64,
-            lanes=32,
+            epochs=epochs,
+            patience=max(PATIENCE, epochs // 3),
+            tbptt=tbptt,
+            lanes=lanes,
             learning_rate=4e-3,
             schedule="cosine",
-            dropout=0.2,
+            dropout=dropout(events, parameters(config)),
             average=0.998,
         )
 
@@ -79,10 +100,28 @@ class Symbols:
         """Nats."""
         return task.validate()
 
-    def finish(self, task: Symbol) -> Weights:
-        """As they are."""
-        return task.network.weights()
+    def finish(self, task: Symbol) -> tuple[Config, Weights]:
+        """With what a stream's own last symbols say, where that is worth keeping them."""
+        config, weights, memory = task.network.config, task.network.weights(), self._options.recall
+        told = task.told(memory) if memory else None
+        if told is None:
+            return config, weights
+        fitted, nats = fit(told)
+        saved = 1 - nats / told.nats()
+        kept = saved >= WORTH
+        self.notes.append(
+            f"Recall: each stream's last {memory} symbols save {100 * saved:.1f} % of the nats on the validation part "
+            f"({told.nats():.4f} without, {nats:.4f} with them); {'kept' if kept else 'left out'}."
+        )
+        return (replace(config, recall=memory), weights | fitted) if kept else (config, weights)
 
     def name(self, config: Config) -> str:
         """Its size."""
         return f"{config.layers} x {config.hidden} units"
+
+
+def dropout(events: int, weights: int) -> float:
+    """The share that is hidden: less where there are more events for each weight, nothing where all is to be kept."""
+    if events < FEW or events >= MANY * weights:
+        return 0.0
+    return 0.1 if events >= ENOUGH * weights else 0.2
