@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint bench-training clean
+.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint bench-training bench-text clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -65,6 +65,10 @@ bench-trained: $(VENV)/.ready
 
 bench-classes: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.control_charts $(ARGS)
+
+# DATA is the path of a text.
+bench-text: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.shakespeare $(DATA) $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo-report chaos.json bench.json
