@@ -18,7 +18,7 @@ from training.splits import TRAIN, Split
 SHORT = (8, 24)  # how many of the newest values may be lags
 MODEST = 4  # a lag is used where the median stream's training part is this many times as long
 LONGEST = 1500  # a row keeps as many values of each feature
-STREAMS, LENGTH = 200, 20_000  # that are looked at, at most
+SERIES, LENGTH = 200, 20_000  # that are looked at, at most: the streams' features
 SEASONS = 3  # at most
 SAME = 0.6  # of a multiple's autocorrelation, that makes the shorter one the season
 MULTIPLES = ((1, 1), (2, 3), (4, 7))  # of a season, tried together
@@ -72,7 +72,7 @@ def _series(events: Events, split: Split) -> list[Array]:
             found.append(values)
     found.sort(key=len, reverse=True)
     series = []
-    for values in found[:: max(1, -(-len(found) // STREAMS))]:
+    for values in found[:: max(1, -(-len(found) * len(events.features) // SERIES))]:
         filled, scales = forward_filled(values), mean_changes(values)
         for column, scale in zip(filled.T, scales, strict=True):
             known = column[np.isfinite(column)]
@@ -132,7 +132,7 @@ def _error(series: Sequence[Array], lags: tuple[int, ...]) -> float:
         if cut > 0:
             xx += x[:cut].T @ x[:cut]
             xy += x[:cut].T @ y[:cut]
-        held.append((x[max(cut, 0) :], y[max(cut, 0) :]))
+        held.append((x[max(cut, 0) :].copy(), y[max(cut, 0) :]))  # a copy, so that the rest is let go
     weights = np.linalg.solve(xx + RIDGE * np.trace(xx) / width * np.eye(width), xy)
     wrong = [np.abs(y - x @ weights) for x, y in held]
     return float(np.concatenate(wrong).mean()) if wrong else float("inf")

@@ -1,4 +1,4 @@
-"""What is measured on the training part before anything is learned: lags, and the constants of scaling."""
+"""What is measured on the training part before anything is learned: the constants of scaling."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,22 +7,6 @@ from export.config import VALUE_LIMIT, Config, Weights
 from training.data import Events
 from training.naive import mean_changes
 from training.splits import TRAIN, Split
-
-DAILY, WEEKLY = tuple(range(1, 25)), (168,)
-MODEST = 4  # a lag is used where the median stream's training part is this many times as long
-
-
-def choose_lags(events: Events, split: Split, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The wanted lags, or 1 to 24 and 168 as far as the median stream's training part is long enough.
-
-    Lag 1 alone says nothing that the network does not know, and is no lag.
-    """
-    if wanted is not None:
-        return tuple(sorted(set(wanted))) if max(wanted, default=1) > 1 else ()
-    counts = np.bincount(events.stream[split.part == TRAIN], minlength=len(events.keys))
-    length = float(np.median(counts[counts > 0]))
-    lags = tuple(lag for lag in (*DAILY, *WEEKLY) if lag * MODEST <= length)
-    return lags if len(lags) > 1 else ()
 
 
 def constants(events: Events, split: Split, config: Config) -> Weights:

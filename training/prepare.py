@@ -31,7 +31,7 @@ class Prepared:
     level: Tensor  # [N, features] distance from the mean, in scales, for the linear paths; none without lags
     change: Tensor  # [N, targets] to the next event, in scales
     unit: Tensor  # [N, targets] the scale, in the user's units
-    weight: Tensor  # [N, targets] 1 where the next value is there
+    weight: Tensor  # [N, targets] 1 where the next value is there, and one was before it: else there is no change
     counted: Tensor  # [N, targets] 1 where the experts' losses are counted
     doubt: Tensor  # [N, targets, experts] of each expert by its losses so far; follows their weights
     first: NDArray[np.int64]  # [streams + 1] each stream's first evaluation
@@ -87,6 +87,8 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
             around = network.around(x, mask, network.cold(len(group)))
         last, unit = around.last[1:][..., columns], around.unit[1:-1][..., columns]
         change = ((last[1:] - last[:-1]) / unit).clip(-LINEAR_LIMIT, LINEAR_LIMIT)
+        there = mask[..., columns]
+        weight = there[1:] * (there.cumsum(0)[:-1] > 0)
         for lane, i in enumerate(group):
             to, n = slice(int(first[i]), int(first[i + 1])), int(first[i + 1] - first[i])
             found.front[to] = around.seen[:n, lane, : 2 * features]
@@ -96,11 +98,11 @@ def prepare(events: Events, split: Split, network: Network) -> Prepared:
             else:
                 found.way[to] = around.linear[1 : n + 1, lane, :-features]
                 found.level[to] = around.linear[1 : n + 1, lane, -features:]
-            found.change[to], found.weight[to] = change[:n, lane], mask[1 : n + 1, lane, columns]
+            found.change[to], found.weight[to] = change[:n, lane], weight[:n, lane]
             found.unit[to] = unit[:n, lane].expand(n, targets)
             if around.age is not None:
                 young = around.age[1 : n + 1, lane, columns] < REGRET_LIMIT
-                found.counted[to] = found.weight[to] * young
+                found.counted[to] = there[1 : n + 1, lane] * young
     return found
 
 

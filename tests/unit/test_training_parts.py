@@ -11,7 +11,7 @@ from training import experts
 from training.calibrate import _stretch, _tail
 from training.data import Events
 from training.lanes import MIN_STEPS, cut, windows
-from training.measure import choose_lags, constants
+from training.measure import constants
 from training.naive import forward_filled, mean_changes
 from training.network import Network
 from training.prepare import prepare
@@ -90,6 +90,21 @@ def test_experts_find_the_groups_that_made_the_streams() -> None:
     assert not found[-1].any()  # the one that says "no change"
 
 
+@pytest.mark.parametrize("scaling", ["fixed", "stream"])
+def test_the_first_value_after_missing_ones_is_no_change_to_learn(scaling: str) -> None:
+    values = 1000 + np.random.default_rng(5).normal(size=60).cumsum()
+    values[:20] = values[30] = np.nan
+    config = Config(scaling=scaling, hidden=4)  # type: ignore[arg-type]
+    events = made([values])
+    split = split_at(events, 40, 50)
+    network = Network(config)
+    network.load(network.weights() | constants(events, split, config))
+    found = prepare(events, split, network)
+    learned = found.weight[:, 0].numpy() > 0
+    np.testing.assert_array_equal(np.flatnonzero(~learned), [*range(20), 29])
+    assert float(found.change[learned].abs().max()) < 20
+
+
 def test_forward_fill_and_the_naive_error_skip_missing_values() -> None:
     values = np.array([[np.nan], [1.0], [np.nan], [4.0], [4.0]])
     np.testing.assert_array_equal(forward_filled(values)[:, 0], [np.nan, 1, 1, 4, 4])
@@ -116,18 +131,6 @@ def test_constants_of_streams_that_never_change_are_usable(scaling: str, value: 
     config = Config(scaling=scaling, hidden=4)  # type: ignore[arg-type]
     events = made([np.full(20, value)])
     config.check(Network(config).weights() | constants(events, split_at(events, 14, 16), config))
-
-
-def test_lags_reach_as_far_as_streams_are_long() -> None:
-    def chosen(length: int, wanted: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        events = made([np.zeros(length)])
-        return choose_lags(events, split_at(events, 700, 800), wanted)
-
-    assert chosen(1000) == (*range(1, 25), 168)
-    assert chosen(400) == tuple(range(1, 25))
-    assert chosen(40) == tuple(range(1, 11))
-    assert chosen(6) == ()
-    assert chosen(6, (7, 1)) == (1, 7)
 
 
 def test_calibration_makes_each_level_cover_what_it_says() -> None:
