@@ -1,8 +1,10 @@
 """Chooses between structures on the validation part: each is trained for a few epochs, as the best one will be for all.
 
-One change after another is tried on the best structure so far, and stays where it saves enough of the loss.
+One change after another is tried on the best structure so far, and stays where it saves enough of the loss. What there
+is no time for is not tried; how far trials went is said.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,41 +48,50 @@ class _Kept(msgspec.Struct):
     choices: list[Choice]
 
 
-def choose(kind: Kind[Any], seed: int, say: Callable[[str], None] = silent) -> Chosen:
+def choose(
+    kind: Kind[Any], seed: int, say: Callable[[str], None] = silent, clock: trainer.Clock = time.monotonic
+) -> Chosen:
     """Try the kind's variations. Nothing is tried where there are none."""
     variations = kind.variations()
     if not variations:
         return Chosen(kind.config)
     best = kind.config
-    loss = _loss(kind, best, seed, 1 + len(variations))
+    end = clock() + SHARE * kind.recipe(best).seconds
+    loss, epochs = _loss(kind, best, seed, 1 + len(variations))
     say(f"trying {kind.name(best)}: validation {loss:.4f}")
-    tried = [(best, loss)]
+    tried, passes, late = [(best, loss)], [epochs], False
     reason = "Nothing that was tried did better"
     for variation in variations:
         other = variation.change(best)
         if any(other == config for config, _ in tried):
             continue
-        found = _loss(kind, other, seed, 1 + len(variations))
+        if late := clock() > end:
+            break
+        found, epochs = _loss(kind, other, seed, 1 + len(variations))
         say(f"trying {kind.name(other)}: validation {found:.4f}")
         tried.append((other, found))
+        passes.append(epochs)
         if found < loss * (1 - variation.worth):
             reason = f"It saves {1 - found / loss:.1%} of the loss of {kind.name(best)}"
             best, loss = other, found
-    why = f"{reason}, on the validation part after {min(EPOCHS, kind.recipe(best).epochs)} epochs."
+    told = f"{min(passes)} to {max(passes)}" if min(passes) < max(passes) else f"{passes[0]}"
+    told += " epoch" if told == "1" else " epochs"
+    why = f"{reason}, on the validation part after {told}{'; there was no time to try more' if late else ''}."
     choices = [Choice(kind.name(c), found, c == best, why if c == best else "") for c, found in tried]
     return Chosen(best, choices)
 
 
-def _loss(kind: Kind[Any], config: Config, seed: int, trials: int) -> float:
+def _loss(kind: Kind[Any], config: Config, seed: int, trials: int) -> tuple[float, int]:
+    """The loss of a trial, and how many epochs it had."""
     torch.manual_seed(seed)
     whole = kind.recipe(config)
     recipe = replace(whole, epochs=min(EPOCHS, whole.epochs), patience=EPOCHS, seconds=whole.seconds * SHARE / trials)
     task = kind.task(config, trial=True)
     try:
-        trainer.train(task, recipe, silent)
+        outcome = trainer.train(task, recipe, silent)
     except TrainingStopped:
-        return float("inf")
-    return kind.judge(task)
+        return float("inf"), 1
+    return kind.judge(task), outcome.epochs
 
 
 def keep(folder: Path, chosen: Chosen, made_of: dict[str, Any]) -> None:

@@ -81,7 +81,23 @@ def test_the_structure_with_the_least_loss_is_chosen_and_told() -> None:
     (told,) = [choice for choice in chosen.choices if choice.chosen]
     assert told.valid_loss <= best.valid_loss * 1.02
     assert len(said) == len(chosen.choices) > 2
-    assert "validation part" in told.why
+    assert "validation part after 4 epochs" in told.why
+
+
+def test_what_there_is_no_time_for_is_not_tried() -> None:
+    found = events(days(3))
+    readings = iter((0.0, 1e9))
+    chosen = choose.choose(kind(found, parted(found), options()), 0, silent, clock=lambda: next(readings))
+    (told,) = chosen.choices
+    assert told.chosen
+    assert "no time to try more" in told.why
+
+
+def test_how_far_the_trials_went_is_told() -> None:
+    found = events(days(3))
+    chosen = choose.choose(kind(found, parted(found), options(budget=1e-6)), 0, silent, clock=lambda: 0.0)
+    (told,) = [choice for choice in chosen.choices if choice.chosen]
+    assert "after 1 epoch." in told.why
 
 
 def test_what_was_chosen_is_kept_for_a_run_of_the_same_options_only(tmp_path: Path) -> None:
