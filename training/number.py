@@ -119,16 +119,20 @@ class Number:
         network, prepared = self.network, self.prepared
         if network.config.experts == 1:
             return
-        # The sum before each evaluation, all streams at once in float64, less what it was at the stream's first one.
-        first = torch.from_numpy(np.repeat(prepared.first[:-1], np.diff(prepared.first)))
+        # In float64 the sum before each evaluation, of all streams one after another, less what it was at the stream's
+        # first one: that stands in the same part, or in one before it, of whose last stream `begun` is.
+        first = np.repeat(prepared.first[:-1], np.diff(prepared.first))
+        total = begun = torch.zeros(prepared.doubt.shape[1:], dtype=torch.float64)
         with torch.no_grad():
-            advice = torch.cat(
-                [network.advice(prepared.linear(slice(i, i + PART))) for i in range(0, len(first), PART)]
-            )
-            error = (prepared.change[..., None] - advice).abs().clip(max=SEEN_LIMIT)
-            error *= prepared.counted[..., None]
-            total = torch.cat([torch.zeros(1, *error.shape[1:]), error[:-1]]).cumsum(0, dtype=torch.float64)
-            prepared.doubt = doubt((total - total[first]).float())
+            for start in range(0, len(first), PART):
+                part = slice(start, start + PART)
+                error = (prepared.change[part, :, None] - network.advice(prepared.linear(part))).abs()
+                error = error.clip(max=SEEN_LIMIT) * prepared.counted[part, :, None]
+                around = torch.cat([total[None], total + error.cumsum(0, dtype=torch.float64)])
+                own = torch.from_numpy(first[part] - start)
+                origin = torch.where((own < 0)[:, None, None], begun, around[own.clip(min=0)])
+                prepared.doubt[part] = doubt((around[:-1] - origin).float())
+                total, begun = around[-1], origin[-1]
 
     def _pieces(self, recipe: Recipe, shift: int) -> list[Piece]:
         return cut(self.prepared.trained.tolist(), recipe.lanes, recipe.tbptt, shift)

@@ -14,6 +14,7 @@ from training.lanes import MIN_STEPS, cut, windows
 from training.measure import constants
 from training.naive import forward_filled, mean_changes
 from training.network import Network
+from training.number import Number
 from training.prepare import prepare
 from training.splits import split_at
 
@@ -103,6 +104,23 @@ def test_the_first_value_after_missing_ones_is_no_change_to_learn(scaling: str) 
     learned = found.weight[:, 0].numpy() > 0
     np.testing.assert_array_equal(np.flatnonzero(~learned), [*range(20), 29])
     assert float(found.change[learned].abs().max()) < 20
+
+
+def test_doubts_are_of_a_streams_own_past_wherever_its_events_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(6)
+    events = made([random.normal(size=length).cumsum() for length in (50, 1, 90, 20)])
+    config = Config(hidden=4, lags=(1, 2, 5), experts=3)
+    network = Network(config)
+    split = split_at(events, 30, 40)
+    network.load(network.weights() | constants(events, split, config))
+    whole, parts = (Number(network, prepare(events, split, network)) for _ in range(2))
+    whole.record()
+    monkeypatch.setattr("training.number.PART", 7)
+    parts.record()
+    assert torch.equal(whole.prepared.doubt, parts.prepared.doubt)
+    begins = whole.prepared.first[[0, 2, 3]]
+    assert not whole.prepared.doubt[begins].any()
+    assert whole.prepared.doubt[begins + 9].any()
 
 
 def test_forward_fill_and_the_naive_error_skip_missing_values() -> None:
