@@ -146,15 +146,19 @@ def bits(step: Step, config: Config, weights: Weights, batches: Sequence[int] = 
             part = slice(first, first + size)
             if _columns(*step(x[:, part], mask[:, part], cold(config, size))) != whole[part]:
                 raise ParityError(f"the file gives other bits for a batch of {size} than for one of {len(x[0])}")
-    for calls in ([1] * time, [time // 2, time - time // 2], [1, time - 1]):
-        state, predicted, surprise, start = cold(config, len(x[0])), [], [], 0
+    singly, many = [1] * time, len(x[0])
+    for streams, calls in ((many, singly), (many, [time // 2, time - time // 2]), (many, [1, time - 1]), (1, singly)):
+        state, predicted, surprise, start = cold(config, streams), [], [], 0
         for events in calls:
-            p, s, state = step(x[start : start + events], mask[start : start + events], state)
+            part = slice(start, start + events)
+            p, s, state = step(x[part, :streams], mask[part, :streams], state)
             predicted.append(p)
             surprise.append(s)
             start += events
-        if _columns(np.concatenate(predicted), np.concatenate(surprise), state) != whole:
-            raise ParityError(f"the file gives other bits for {time} events in calls of {calls} than in one call")
+        if _columns(np.concatenate(predicted), np.concatenate(surprise), state) != whole[:streams]:
+            raise ParityError(
+                f"the file gives other bits for {time} events of {streams} streams in calls of {calls} than in one call"
+            )
 
 
 def _columns(predicted: Floats, surprise: Floats, state: State) -> list[bytes]:

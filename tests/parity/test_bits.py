@@ -100,14 +100,14 @@ def test_a_prediction_before_the_first_value_knows_nothing_of_later_ones() -> No
     assert whole[:2].tobytes() == start.tobytes()
 
 
-@pytest.mark.parametrize("change", ["the batch", "the time"])
+@pytest.mark.parametrize("change", ["the batch", "the time", "one event alone"])
 def test_export_refuses_a_file_whose_bits_depend_on_the_rectangle(change: str) -> None:
     config, weights, step = made("fixed")
 
     def wobbly(x: parity.Floats, mask: parity.Floats, state: parity.State) -> tuple[parity.Floats, ...]:
         quantiles, surprise, following = step(x, mask, state)
-        size = x.shape[1] if change == "the batch" else x.shape[0]
-        return quantiles * np.float32(1 + 1e-6 * (size > 1)), surprise, following  # type: ignore[return-value]
+        other = {"the batch": x.shape[1] > 1, "the time": len(x) > 1, "one event alone": x.shape[:2] == (1, 1)}[change]
+        return quantiles * np.float32(1 + 1e-6 * other), surprise, following  # type: ignore[return-value]
 
     with pytest.raises(parity.ParityError, match="other bits"):
         parity.bits(wobbly, config, weights)  # type: ignore[arg-type]
