@@ -62,6 +62,7 @@ def split(
     if valid is not None and test is not None:
         part = split_at(events, valid, test).part
         if whole_sequences:
+            stream_labels(events)  # refuses a sequence of several classes
             part = _last(events, part)[events.stream]
     elif whole_sequences:
         part = _drawn(events, held, train_share, valid_share, seed)[events.stream]

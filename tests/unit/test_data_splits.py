@@ -123,6 +123,10 @@ def test_sequences_with_dates_go_where_their_last_event_goes() -> None:
     events = made([10, 20, 40], labels=[0, 1, 0])
     parts = split(events, 0.7, 0.1, valid_from=day(15), test_from=day(30), whole_sequences=True)
     assert [set(parts.part[index].tolist()) for index in events.per_stream()] == [{TRAIN}, {VALID}, {TEST}]
+    assert events.label is not None
+    events.label[0] = 1
+    with pytest.raises(DataError, match="stream 's0' has the classes"):
+        split(events, 0.7, 0.1, valid_from=day(15), test_from=day(30), whole_sequences=True)
 
 
 def test_a_class_that_is_not_in_the_training_part_is_refused() -> None:

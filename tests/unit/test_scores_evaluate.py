@@ -185,8 +185,11 @@ def labelled() -> tuple[Events, Split]:
     return found, Split(part[found.stream], None, None)
 
 
-def test_a_sequence_is_scored_by_what_was_said_after_its_last_event(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", ["at each event", "at the first one"])
+def test_a_sequence_is_scored_by_what_was_said_after_its_last_event(tmp_path: Path, told: str) -> None:
     found, split = labelled()
+    if told == "at the first one":
+        found.label = np.where(found.time == found.time.min(), found.label, -1)
     config = Config(targets=("class",), hidden=8, task="class", outcomes=3)
     random_file(tmp_path / "m.onnx", config, classes=("c", "a", "b"), per="sequence")
     scores = evaluate(tmp_path / "m.onnx", found, split, 0).scores

@@ -37,7 +37,9 @@ def score(
     place = {name: i for i, name in enumerate(classes)}
     told = np.array([place.get(name, -1) for name in events.classes] + [-1])
     label = told[np.full(len(events), -1) if events.label is None else events.label]
-    rows, columns = _rows(events, label, per)
+    if per == "sequence":
+        label = _at_the_end(events, label)
+    rows, columns = _rows(events, label)
     part, truth = split.part[rows], label[rows]
     asked = (part == TEST) & stepped[rows]
     of_part = {p: (columns[part == p], truth[part == p]) for p in (TRAIN, VALID)}
@@ -59,15 +61,23 @@ def score(
     return {"all": total, "streams": _streams(events, stream, {name: found == actual for name, found in said.items()})}
 
 
-def _rows(events: Events, label: Ints, per: Per) -> tuple[Ints, Array]:
+def _at_the_end(events: Events, label: Ints) -> Ints:
+    """[events]: each stream's class at its last event, wherever it is told; -1 at the others."""
+    order, first = by_stream(events)
+    found = np.full(len(events), -1)
+    for begin, end in zip(first[:-1].tolist(), first[1:].tolist(), strict=True):
+        if end > begin:
+            found[order[end - 1]] = label[order[begin:end]].max()
+    return found
+
+
+def _rows(events: Events, label: Ints) -> tuple[Ints, Array]:
     """The events that are asked for their class, [rows], and their summaries [rows, columns]."""
     order, first = by_stream(events)
     rows, columns = [], []
     for begin, end in zip(first[:-1].tolist(), first[1:].tolist(), strict=True):
         index = order[begin:end]
         asked = np.flatnonzero(label[index] >= 0)
-        if per == "sequence":
-            asked = asked[-1:]
         if len(asked):
             rows.append(index[asked])
             columns.append(summaries(events.values[index])[asked])
