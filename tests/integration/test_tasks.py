@@ -19,7 +19,7 @@ SYMBOLS = ("", "up", "down", "disk full", "100%")
 CLASSES = ("calm", "storm")
 MODELS: dict[str, tuple[Config, dict[str, Any]]] = {
     "symbol": (
-        Config(("log",), ("log",), 8, task="symbol", outcomes=5, embedding=4, cell="gru", since_last=True),
+        Config(("log",), ("log",), 8, task="symbol", outcomes=5, embedding=4, cell="gru", since_last=True, recall=16),
         {"symbols": SYMBOLS},
     ),
     "class": (Config(("a", "b"), ("kind",), 8, task="class", outcomes=2, cell="graves-lstm"), {"classes": CLASSES}),

@@ -1,5 +1,6 @@
 """`statecast generate`: what is drawn from a model of symbols, and how."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_without_temperature_each_symbol_is_the_likeliest_after_all_before_it(mo
     _, probabilities, _ = model.step(np.zeros((1, model.row_width), np.float32), x, np.ones_like(x))
     likeliest = probabilities[2:-1, 0, 0, 1:].argmax(-1) + 1
     assert text[3:] == "".join(SYMBOLS[i] for i in likeliest)
+
+
+def test_a_long_prompt_is_read_in_several_calls_to_the_same_text(tmp_path: Path) -> None:
+    path = tmp_path / "looked-up.onnx"
+    random_file(path, replace(CONFIG, recall=16), seed=1, symbols=SYMBOLS, text="characters")
+    model, prompt = Model(path), "abcdefggfedcba" * 10
+    whole = drawn(model, prompt, Choice())
+    model.most_events = 9
+    assert drawn(model, prompt, Choice()) == whole
 
 
 CHANCES = np.array([0.3, 0.05, 0.35, 0.1, 0.2], np.float32)  # the first is the unknown symbol's

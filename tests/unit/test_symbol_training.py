@@ -128,6 +128,36 @@ def test_long_validation_parts_are_scored_in_pieces_with_a_run_up_to_the_same_sc
     assert learner.validate() == pytest.approx(surprise[500:5500].mean() * np.log(10), abs=1e-4)
 
 
+def test_what_is_told_of_the_validation_part_is_what_a_model_that_looks_up_is_surprised_by() -> None:
+    letters = np.random.default_rng(0).choice(list("aab~"), 400)
+    found = events("".join(letters), "abababaab~bab")
+    split = Split(
+        np.where(found.time < 250, TRAIN, np.where(found.time < 350, VALID, TEST)).astype(np.int8), None, None
+    )
+    learner, symbols = task(found, split)
+    config = replace(learner.network.config, recall=30)
+    bias, slope = torch.linspace(2, -2, 5), torch.linspace(-1, 1, 5)
+    weights = learner.network.weights() | {"recall.bias": bias.numpy(), "recall.slope": slope.numpy()}
+    x = np.array([symbols.index(letter.replace("~", "")) for letter in letters], np.float32).reshape(-1, 1, 1)
+    mask = (letters != "~").astype(np.float32).reshape(-1, 1, 1)
+
+    _, surprise, _ = reference(config, weights)(x, mask, parity.cold(config, 1))
+    told = learner.told(30)
+
+    assert told is not None
+    scored = np.flatnonzero(letters[250:350] != "~") + 250
+    assert float(told.mixed(bias.double(), slope.double())) == pytest.approx(
+        surprise[scored].mean() * np.log(10), rel=1e-5
+    )
+    assert told.nats() == pytest.approx(learner.validate(), rel=1e-6)
+
+
+def test_without_a_validation_part_nothing_is_told() -> None:
+    found = events("abab" * 20)
+    learner, _ = task(found, by_stream(found, TRAIN))
+    assert learner.told(30) is None
+
+
 def test_a_fresh_network_says_how_frequent_symbols_are() -> None:
     found = events("aaab" * 200)
     learner, _ = task(found, Split(np.repeat([TRAIN, VALID], 400).astype(np.int8), None, None))
