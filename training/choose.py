@@ -40,12 +40,14 @@ class Chosen:
 
     config: Config
     choices: list[Choice] = field(default_factory=list)
+    seconds: float = 0.0  # that the trials took
 
 
 class _Kept(msgspec.Struct):
     made_of: dict[str, Any]
     config: Config
     choices: list[Choice]
+    seconds: float
 
 
 def choose(
@@ -56,7 +58,8 @@ def choose(
     if not variations:
         return Chosen(kind.config)
     best = kind.config
-    end = clock() + SHARE * kind.recipe(best).seconds
+    began = clock()
+    end = began + SHARE * kind.recipe(best).seconds
     loss, epochs = _loss(kind, best, seed, 1 + len(variations))
     say(f"trying {kind.name(best)}: validation {loss:.4f}")
     tried, passes, late = [(best, loss)], [epochs], False
@@ -78,7 +81,7 @@ def choose(
     told += " epoch" if told == "1" else " epochs"
     why = f"{reason}, on the validation part after {told}{'; there was no time to try more' if late else ''}."
     choices = [Choice(kind.name(c), found, c == best, why if c == best else "") for c, found in tried]
-    return Chosen(best, choices)
+    return Chosen(best, choices, clock() - began)
 
 
 def _loss(kind: Kind[Any], config: Config, seed: int, trials: int) -> tuple[float, int]:
@@ -96,7 +99,7 @@ def _loss(kind: Kind[Any], config: Config, seed: int, trials: int) -> tuple[floa
 
 def keep(folder: Path, chosen: Chosen, made_of: dict[str, Any]) -> None:
     """Write what was chosen, for a run that goes on."""
-    kept = _Kept(made_of, chosen.config, chosen.choices)
+    kept = _Kept(made_of, chosen.config, chosen.choices, chosen.seconds)
     write(folder / CHOICES, msgspec.json.format(msgspec.json.encode(kept), indent=2))
 
 
@@ -106,4 +109,4 @@ def kept(folder: Path, made_of: dict[str, Any]) -> Chosen | None:
         found = msgspec.json.decode((folder / CHOICES).read_bytes(), type=_Kept)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, ValueError):
         return None
-    return Chosen(found.config, found.choices) if found.made_of == made_of else None
+    return Chosen(found.config, found.choices, found.seconds) if found.made_of == made_of else None

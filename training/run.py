@@ -101,7 +101,7 @@ def train(
     torch.manual_seed(options.seed)
     task = kind.task(chosen.config, trial=False)
     recipe = kind.recipe(chosen.config)
-    recipe = replace(recipe, seconds=max(1.0, recipe.seconds - took.all))
+    recipe = replace(recipe, seconds=max(1.0, recipe.seconds - took.seconds["read"] - chosen.seconds))
     journal = Journal(folder, options.tensorboard, report)
     outcome = trainer.train(task, recipe, journal.write, checkpointer=saved, within=within)
     journal.close()

@@ -86,11 +86,12 @@ def test_the_structure_with_the_least_loss_is_chosen_and_told() -> None:
 
 def test_what_there_is_no_time_for_is_not_tried() -> None:
     found = events(days(3))
-    readings = iter((0.0, 1e9))
+    readings = iter((5.0, 1e9, 1e9))
     chosen = choose.choose(kind(found, parted(found), options()), 0, silent, clock=lambda: next(readings))
     (told,) = chosen.choices
     assert told.chosen
     assert "no time to try more" in told.why
+    assert chosen.seconds == 1e9 - 5
 
 
 def test_how_far_the_trials_went_is_told() -> None:
@@ -102,7 +103,7 @@ def test_how_far_the_trials_went_is_told() -> None:
 
 def test_what_was_chosen_is_kept_for_a_run_of_the_same_options_only(tmp_path: Path) -> None:
     found = events(days(3))
-    chosen = choose.Chosen(kind(found, parted(found), options()).config, [choose.Choice("a", 1.0, True, "why")])
+    chosen = choose.Chosen(kind(found, parted(found), options()).config, [choose.Choice("a", 1.0, True, "why")], 7.5)
     choose.keep(tmp_path, chosen, {"seed": 1})
     assert choose.kept(tmp_path, {"seed": 1}) == chosen
     assert choose.kept(tmp_path, {"seed": 2}) is None
