@@ -67,12 +67,13 @@ def quantiles(pen: Pen, config: Config, weights: Weights, median: str, widths: s
     pen.op("Transpose", pen.cut(levels, 1, None, TIME + 1), perm=[2, 3, 1, 0], out="quantiles")
 
 
-def surprise(pen: Pen, weights: Weights, values: str, median: str, widths: str) -> None:
+def surprise(pen: Pen, weights: Weights, values: str, told: str, median: str, widths: str) -> None:
     """-log10 of the two-sided tail probability of each event under the prediction before it; writes `surprise`.
 
     Piecewise linear in the value through what the quantiles say: 0 at the median, INNER at the 25 % and 75 %
     quantiles, 1 at 5 % and 95 %, then a fitted slope. A straight line in -log10 p is an exponential tail.
-    values [targets, time, batch]; median and widths around.
+    values [targets, time, batch]; told alike, 0 where nothing was there to be surprised by, or nothing to tell what
+    would come: surprise is 0 there; median and widths around.
     """
     distance = pen.op("Sub", values, pen.cut(median, 0, -1, TIME))
     distance = pen.op("Unsqueeze", distance, pen.ints(0))
@@ -87,5 +88,5 @@ def surprise(pen: Pen, weights: Weights, values: str, median: str, widths: str) 
     total = pen.op("Add", total, pen.op("Mul", far, pen.floats(1 - INNER)))
     total = pen.op("Add", total, pen.op("Mul", beyond, pen.floats(weights["tail"].T[:, :, None, None])))
     total = pen.op("ReduceMax", total, pen.ints(0), keepdims=0)  # one side is 0
-    total = pen.op("Clip", total, zero, pen.floats(SURPRISE_LIMIT))
+    total = pen.op("Mul", pen.op("Clip", total, zero, pen.floats(SURPRISE_LIMIT)), told)
     pen.op("Transpose", total, perm=[1, 2, 0], out="surprise")

@@ -18,8 +18,10 @@ from export.nodes import Pen
 from export.scaling import TIME, fold
 
 
-def widen(pen: Pen, weights: Weights, values: str, mask: str, median: str, widths: str) -> str:
+def widen(pen: Pen, weights: Weights, values: str, mask: str, median: str, widths: str) -> tuple[str, str]:
     """The widths of each stream's intervals, [4, targets, time + 1, batch], by its own factor; writes `reach_next`.
+
+    And [targets, time, batch]: 1 where an error counts.
 
     values and mask [targets, time, batch]; median [targets, time + 1, batch] and widths around. An error counts where
     the stream had a value before.
@@ -56,4 +58,4 @@ def widen(pen: Pen, weights: Weights, values: str, mask: str, median: str, width
     above = pen.op("Add", total, pen.floats(usual * PATIENCE))
     below = pen.op("Mul", pen.op("Add", weight, pen.floats(PATIENCE)), pen.floats(usual))
     factor = pen.op("Clip", pen.op("Div", above, below), pen.floats(FACTOR[0]), pen.floats(FACTOR[1]))
-    return pen.op("Mul", widths, pen.op("Unsqueeze", factor, pen.ints(0)))
+    return pen.op("Mul", widths, pen.op("Unsqueeze", factor, pen.ints(0))), counted

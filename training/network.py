@@ -179,14 +179,15 @@ class Network(nn.Module):
         median = base[..., None] + correction * unit
         values = around.last[1:, :, columns]
         distance = (values[..., None] - median[:-1]) / unit[:-1]
+        told = there = mask[..., columns]
         if config.reach:
-            there = mask[..., columns]
+            told = there * (state["reach"][..., 0] + there.cumsum(0) - there).clip(max=1.0)
             factor, following["reach"] = factors(distance, widths[:-1], there, self.usual, state["reach"])
             widths = widths * factor[..., None]
         quantiles = median + widths @ torch.from_numpy(OFFSETS) * unit
         if config.scaling == "fixed":
             quantiles = quantiles + self.center[columns][:, None]
-        return quantiles[1:], self.surprise(distance, widths[:-1]), following
+        return quantiles[1:], self.surprise(distance, widths[:-1]) * told, following
 
     def surprise(self, distance: Tensor, widths: Tensor) -> Tensor:
         """distance [..., targets, 1] of the value from the median and widths [..., targets, 4], in scales."""

@@ -62,6 +62,16 @@ def test_what_was_long_ago_is_forgotten() -> None:
     assert PATIENCE < BLOCK, "a stream of one block speaks for itself"
 
 
+def test_the_first_value_after_missing_ones_surprises_nobody() -> None:
+    for scaling in ("fixed", "stream"):
+        config, step = model(scaling=scaling)
+        x = np.array([0, 0, 5000, 5001, 0, 9000], np.float32).reshape(-1, 1, 1)
+        _, surprise, _ = step(x, (x > 0).astype(np.float32), parity.cold(config, 1))
+        found = surprise[:, 0, 0]
+        assert not found[[0, 1, 2, 4]].any()
+        assert found[5] > 3
+
+
 def test_an_event_without_a_value_counts_nothing() -> None:
     network = Network(Config(hidden=4, reach=True)).eval()
     network.load(network.weights() | {"usual": np.array([0.4], np.float32)})
