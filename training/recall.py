@@ -50,7 +50,7 @@ class Recall(nn.Module):
         index = (following - 1).clip(0).long()
         for k in range(len(ORDERS)):
             after, before = after & same[k + 1], before & same[k + 2]
-            counts = torch.zeros_like(mixed).scatter_add_(-1, index, after.float())
+            counts = torch.zeros_like(mixed).scatter_add_(-1, index, after.to(mixed.dtype))
             a = strength[1:, :, k, None]
             mixed = (counts + a * mixed) / (after.sum(-1, keepdim=True) + a)
             a = strength[:-1, :, k]

@@ -28,7 +28,7 @@ STEPS = 1000  # windows at least, in PASSES at most
 PASSES = 300
 FEW = 2000  # events that are learned by heart
 ENOUGH, MANY = 2, 10  # events for each weight
-WORTH = 0.01  # share of the nats that recall must save
+WORTH, LITTLE = 0.01, 0.001  # the share of the nats that recall must save, and the nats at least
 
 
 class Symbols:
@@ -107,11 +107,11 @@ class Symbols:
         if told is None:
             return config, weights
         fitted, nats = fit(told)
-        saved = 1 - nats / told.nats()
-        kept = saved >= WORTH
+        saved = told.nats() - nats
+        kept = saved >= max(LITTLE, WORTH * told.nats())
         self.notes.append(
-            f"Recall: each stream's last {memory} symbols save {100 * saved:.1f} % of the nats on the validation part "
-            f"({told.nats():.4f} without, {nats:.4f} with them); {'kept' if kept else 'left out'}."
+            f"Recall: with each stream's last {memory} symbols {nats:.4f} nats on the validation part, without them "
+            f"{told.nats():.4f}; {'kept' if kept else 'left out'}."
         )
         return (replace(config, recall=memory), weights | fitted) if kept else (config, weights)
 
