@@ -20,6 +20,8 @@ EXTRAS = {
     "tensorboardX": "tensorboard",
 }
 
+REQUIRED = inspect.Parameter.empty
+
 app = typer.Typer(
     name="statecast",
     help="Predict the next value of every stream in a Kafka topic: train offline, serve exactly once.",
@@ -52,10 +54,13 @@ def command(
     flags: looked up only where this command is the one that is asked for, so that none pays for another's imports.
     register: typer's decorator, of a plain command by default. arguments: annotations of further parameters.
     """
-    parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a) for n, a in arguments.items()]
+    parameters = [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=None if _optional(a) else REQUIRED)
+        for n, a in arguments.items()
+    ]
     for flag in flags() if sys.argv[1:2] == [name] else ():
-        spelled = f"--{flag.flag}/--no-{flag.flag}" if flag.type is bool else f"--{flag.flag}"
         kind, several = _kind(flag.type)
+        spelled = f"--{flag.flag}/--no-{flag.flag}" if kind is bool else f"--{flag.flag}"
         option = typer.Option(
             None, spelled, help=f"{flag.help} [{flag.default}]", metavar=None if kind is bool else _metavar(flag.type)
         )
@@ -72,6 +77,11 @@ def command(
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     wrapper.__doc__ = run.__doc__
     (register or app.command(name))(wrapper)
+
+
+def _optional(annotation: Any) -> bool:
+    inner, *_ = get_args(annotation) or (annotation,)
+    return type(None) in get_args(inner)
 
 
 def _kind(declared: Any) -> tuple[Any, bool]:
@@ -178,7 +188,7 @@ def compare(
     compare(first, second)
 
 
-def train(data: tuple[Path, ...], **given: Any) -> None:
+def train(data: tuple[Path, ...] = (), **given: Any) -> None:
     """Fit a model to files, score it against baselines, and export it to OUT/model.onnx."""
     from training.card.tables import printed
     from training.options import TrainOptions
@@ -363,7 +373,8 @@ def broker(
 
 def register() -> None:
     """The commands whose options are declared elsewhere."""
-    data = Annotated[list[Path], typer.Argument(metavar="DATA", help="CSV or Parquet, one row for each event")]
+    where = "files, directories, patterns or addresses of CSV, Parquet or text; none with --topic"
+    data = Annotated[list[Path] | None, typer.Argument(metavar="DATA", help=where)]
     command("train", _train_flags, train, data=data)
     command("serve", _serve_flags, serve)
     command("loadtest", _loadtest_flags, loadtest, load.callback(invoke_without_command=True), context=typer.Context)

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from kafka import KafkaProducer
 
+from tests.service import command
 from tests.unit.test_data_forms import read_as
 from training.data import Events
 from training.data.topic import read_topic as read_topic_of
@@ -36,6 +38,17 @@ def given(kafka: Any, make_topic: Callable[..., str]) -> Callable[..., str]:
 @pytest.fixture
 def read_topic(kafka: Any) -> Callable[..., Events]:
     return lambda topic, **options: read_as([], topic=topic, bootstrap_servers=kafka.bootstrap_servers, **options)
+
+
+def test_the_command_trains_on_a_topic(kafka: Any, given: Callable[..., str], tmp_path: Path) -> None:
+    topic = given([(0, key, {"value": n % 7}, 1000 * n) for n in range(60) for key in "ab"])
+    small = ["--epochs", "1", "--hidden", "4", "--lags", "0", "--scaling", "stream", "--threads", "1"]
+    servers = ["--bootstrap-servers", kafka.bootstrap_servers]
+    done = command("train", "--topic", topic, *servers, "--out", str(tmp_path / "RUN"), *small)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "RUN" / "metrics.json").read_bytes())
+    assert metrics["model"]["training"]["streams"] == 2
+    assert (tmp_path / "RUN" / "model.onnx").exists()
 
 
 def of_streams(events: Events) -> dict[bytes, list[float]]:
