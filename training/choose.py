@@ -7,6 +7,7 @@ is no time for is not tried; how far trials went is said.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def choose(
     told = f"{min(passes)} to {max(passes)}" if min(passes) < max(passes) else f"{passes[0]}"
     told += " epoch" if told == "1" else " epochs"
     why = f"{reason}, on the validation part after {told}{'; there was no time to try more' if late else ''}."
-    choices = [Choice(kind.name(c), found, c == best, why if c == best else "") for c, found in tried]
+    counted = [(c, found) for c, found in tried if isfinite(found)]  # the others went out of hand
+    choices = [Choice(kind.name(c), found, c == best, why if c == best else "") for c, found in counted]
     return Chosen(best, choices, clock() - began)
 
 

@@ -89,7 +89,7 @@ def train(
         say(words)
         if complete and all((folder / name).exists() for name in LEFT):
             return _left(folder)
-    for note in events.notes:
+    for note in (*events.notes, *kind.notes):
         say(note)
     took.note("read")
 

@@ -24,6 +24,7 @@ from training.recipe import Recipe
 from training.standing import Checkpointer, Standing, Stopped, Tensors
 from training.task import Task
 
+AHEAD = 0.05  # of the time budget, that the clock must be ahead of the steps to count
 SLOWER_AFTER = 3  # passes without a better score until schedule plateau halves the step
 
 Clock = Callable[[], float]
@@ -152,7 +153,9 @@ class _Loop:
                 self._invalid(f"the loss became {value}")
                 break
             share = min(1.0, step / self.steps)
-            scale = factor(recipe, (now.epoch - 1 + share) / recipe.epochs, now.halvings)
+            # Where the clock will end training, the schedule falls by the clock; else it goes by steps alone.
+            done = max((now.epoch - 1 + share) / recipe.epochs, self._seconds() / recipe.seconds - AHEAD)
+            scale = factor(recipe, min(1.0, done), now.halvings)
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * scale
             self.optimizer.zero_grad()

@@ -159,3 +159,10 @@ def test_what_is_known_is_said_as_it_is() -> None:
     recipe: Recipe = replace(tried.recipe(tried.config), epochs=3)
     train(task, recipe, silent)
     assert shrink(task) == (1.0,)
+
+
+def test_streams_that_float32_cannot_tell_are_told() -> None:
+    found = events([*(1e9 + values / 10 for values in walks(2)), np.full(300, 5.0), *walks(1)])
+    (line,) = kind(found, parted(found), options(lags=(0,))).notes
+    assert line.startswith("The changes of 2 streams (such as s0) are too small")
+    assert kind(events(walks(2)), parted(events(walks(2))), options(lags=(0,))).notes == []

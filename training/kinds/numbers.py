@@ -14,6 +14,7 @@ from training.data import Events
 from training.errors import TrainingError
 from training.kinds.kind import Variation, recipe
 from training.measure import constants
+from training.naive import mean_changes
 from training.network import Network
 from training.number import Number, initialise
 from training.options import TrainOptions
@@ -29,6 +30,7 @@ WINDOW = 48
 LANES = (8, 64)  # of recipes: fewer where there is little data, so that a pass is about STEPS steps
 STEPS = 24
 EPOCHS = (4, 60)
+COARSE = 4  # last places of float32
 STEPPED = 60_000_000  # events that training steps through, about; fewer epochs of more data
 TRIED = 400_000  # events that a trial looks at, at most
 HOUR = 3_600_000  # milliseconds
@@ -51,6 +53,7 @@ class Numbers:
         self._events, self._parts, self._options = events, parts, options
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
+        self.notes += coarse(events, parts)
         if options.lags is None:
             found = lags.find(events, parts)
             chosen = found.lags
@@ -154,6 +157,22 @@ class Numbers:
             return ()
         gap, span = float(np.median(gaps)), float(times.max() - times.min())
         return tuple(cycle for cycle in get_args(Calendar) if gap <= CYCLES[cycle][0] and span >= CYCLES[cycle][1])
+
+
+def coarse(events: Events, parts: Split) -> list[str]:
+    """A line on streams whose changes float32, which a model computes in, can hardly tell from their values."""
+    found = []
+    for key, index in zip(events.keys, events.per_stream(), strict=True):
+        values = events.values[index[parts.part[index] == TRAIN]]
+        if len(values) > 1:
+            changes = mean_changes(values)
+            last_place = np.spacing(np.nanmax(np.abs(values), axis=0, initial=0).astype(np.float32))
+            if ((changes > 0) & (changes < COARSE * last_place)).any():
+                found.append(key.decode(errors="replace"))
+    if not found:
+        return []
+    first = f"The changes of {len(found)} streams (such as {found[0]}) are too small for the size of their values: "
+    return [f"{first}float32 can hardly tell them. Take a constant off the values."]
 
 
 def targets(events: Events, options: TrainOptions) -> tuple[str, ...]:
