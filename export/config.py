@@ -194,6 +194,7 @@ class Config:
             return shapes
         if self.lags:
             shapes["linear.weight"] = (targets * self.experts, self.linear_width)
+            shapes["linear.bias"] = (targets * self.experts,)
         if self.experts > 1:
             shapes["gate.weight"] = (targets * self.experts, self.hidden)
             shapes["gate.bias"] = (targets * self.experts,)

@@ -122,6 +122,7 @@ def linear(pen: Pen, config: Config, weights: Weights, level: str, way: str, sca
     # The cast before the transpose: onnxruntime 1.31 crashes where it fuses them the other way round.
     parts = pen.op("Transpose", pen.cast(parts, TensorProto.DOUBLE), perm=[1, 2, 0])
     said = pen.op("MatMul", parts, pen.constant(weights["linear.weight"].T.astype(np.float64)))
+    said = pen.op("Add", said, pen.constant(weights["linear.bias"].astype(np.float64)))
     return pen.cast(said, TensorProto.FLOAT)
 
 

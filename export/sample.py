@@ -32,7 +32,7 @@ def random_weights(config: Config, seed: int = 0) -> Weights:
             weights[name] = np.full(weights[name].shape, value)
     for name in weights:
         # Large peepholes let a cell open its own gates: it runs away, and float32 with it.
-        if name == "linear.weight" or "peephole" in name:
+        if name.startswith("linear.") or "peephole" in name:
             weights[name] *= 0.1
     return {name: array.astype(np.float32) for name, array in weights.items()}
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export.config import Config
 from training.prepare import Prepared
 
 TURNS = 20
@@ -18,14 +19,33 @@ REFITS = 6
 STREAMS = 2000  # that a fit looks at, at most
 ROWS = 300_000  # evaluations that a fit looks at, at most: many more than it has coefficients
 FAR = 10.0  # scales; what moves further weighs little, so that a broken sensor does not bend an expert
-RIDGE = 1e-3
+RIDGE = 1e-4  # of the evaluations: small beside what noise of a tenth of a scale adds up to
 GENERAL = 10.0  # evaluations that the streams' common expert is worth to each group
 
 Array = NDArray[np.float64]
 
 
-def fit(prepared: Prepared, target: int, experts: int, seed: int) -> Array:
-    """[experts, linear_width]: what each says of the next change, in scales, fitted on the training part."""
+def fit(prepared: Prepared, config: Config, target: int, seed: int) -> tuple[Array, Array]:
+    """What each expert says of a target's next change, in scales, fitted on the training part.
+
+    Coefficients [experts, linear_width] and a constant, a drift, [experts]. They are of the target's own past alone:
+    with all features' past a fit has too many coefficients, and training finds what else there is to say.
+    """
+    own = _own_columns(config, target)
+    fitted = _fit(prepared, own, target, config.experts, seed)
+    coefficients = np.zeros((config.experts, config.linear_width))
+    coefficients[:, own] = fitted[:, :-1]
+    return coefficients, fitted[:, -1]
+
+
+def _own_columns(config: Config, target: int) -> list[int]:
+    """Where the target's own lags and level stand among the columns of the linear path."""
+    column = config.target_columns[target]
+    return list(range(column, config.linear_width, len(config.features)))
+
+
+def _fit(prepared: Prepared, own: list[int], target: int, experts: int, seed: int) -> Array:
+    """[experts, columns + 1], the constant last."""
     random = np.random.default_rng(seed)
     chosen = np.flatnonzero(prepared.trained)
     if len(chosen) > STREAMS:
@@ -38,13 +58,13 @@ def fit(prepared: Prepared, target: int, experts: int, seed: int) -> Array:
         rows &= random.random(len(rows)) < share
         if rows.any():
             index = torch.from_numpy(start + np.flatnonzero(rows))
-            x, y = prepared.linear(index), prepared.change[index, target]
-            groups.append((x.double().numpy(), y.double().numpy()))
-    width = prepared.linear(slice(0, 1)).shape[1]
+            x, y = prepared.linear(index)[:, own].double().numpy(), prepared.change[index, target].double().numpy()
+            groups.append((np.concatenate([x, np.ones((len(x), 1))], 1), y))
+    width = len(own) + 1
     if not groups:
         return np.zeros((experts, width))
     moments = [_moments(x, y, _modesty(x, y)) for x, y in groups]
-    common = _refine(groups, _solve(_sum(moments), np.zeros(width)), np.zeros(width))
+    common = _refine(groups, _solve(_sum(moments)), None)
     if experts == 1:
         return common[None]
     found = _cluster(moments, common, min(experts - 1, len(groups)))
@@ -85,15 +105,20 @@ def _sum(parts: list[Moments]) -> Moments:
 
 
 def _modesty(x: Array, y: Array) -> Array:
-    """Weights near 1 where all moves are below FAR, falling with their fourth power."""
-    largest = np.maximum(np.abs(x).max(1, initial=0), np.abs(y))
+    """Weights near 1 where all moves are below FAR, falling with their fourth power.
+
+    What a column usually holds, such as the way back along a trend, is no large move however far it is.
+    """
+    usual = np.maximum(1.0, np.median(np.abs(x), axis=0))
+    largest = np.maximum((np.abs(x) / usual).max(1, initial=0), np.abs(y))
     result: Array = 1 / (1 + (largest / FAR) ** 2) ** 2
     return result
 
 
-def _solve(moments: Moments, towards: Array) -> Array:
-    """Ridge regression, shrunk towards other coefficients."""
-    ridge = RIDGE * moments.rows + GENERAL
+def _solve(moments: Moments, towards: Array | None = None) -> Array:
+    """Ridge regression, shrunk towards other coefficients where there are some."""
+    ridge = RIDGE * moments.rows + (0.0 if towards is None else GENERAL)
+    towards = np.zeros(len(moments.xy)) if towards is None else towards
     penalised = moments.xx + ridge * np.eye(len(towards))
     return np.asarray(np.linalg.solve(penalised, moments.xy + ridge * towards), np.float64)
 
@@ -124,7 +149,7 @@ def _nearest(streams: list[Moments], found: list[Array]) -> NDArray[np.int64]:
     return np.asarray(costs.argmin(1), np.int64)
 
 
-def _refine(groups: list[tuple[Array, Array]], w: Array, common: Array) -> Array:
+def _refine(groups: list[tuple[Array, Array]], w: Array, common: Array | None) -> Array:
     """From least squares towards least absolute errors, by reweighting."""
     modest = [_modesty(x, y) for x, y in groups]
     for _ in range(REFITS):

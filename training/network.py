@@ -63,7 +63,7 @@ class Network(nn.Module):
         self.cells = Cells(config)
         self.head = nn.Linear(config.hidden, targets * HEAD_ROWS[config.head])
         if config.lags:
-            self.linear = nn.Linear(config.linear_width, targets * config.experts, bias=False)
+            self.linear = nn.Linear(config.linear_width, targets * config.experts)
         if config.experts > 1:
             self.gate = nn.Linear(config.hidden, targets * config.experts)
         for name, shape in config.shapes().items():
@@ -170,7 +170,8 @@ class Network(nn.Module):
         columns = list(config.target_columns)
         base, unit = around.last[..., columns], around.unit[..., columns, None]
         if around.linear is not None:
-            advice = self._per_expert((around.linear.double() @ self.linear.weight.double().T).float())
+            said = around.linear.double() @ self.linear.weight.double().T + self.linear.bias.double()
+            advice = self._per_expert(said.float())
             against = None
             if config.experts > 1:
                 losses = self.losses(around, advice, mask[..., : len(config.features)], state["losses"])

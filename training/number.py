@@ -139,10 +139,12 @@ class Number:
 
 
 def initialise(network: Network) -> None:
-    """The cells as usual, and a narrow head: predictions near the last value, intervals about one scale wide."""
+    """The cells as usual; a head that corrects nothing yet, and whose intervals are about one scale wide."""
     cells.initialise(network.cells)
     network.head.weight.data.mul_(0.3)
-    network.head.bias.data = torch.tensor(START[network.config.head]).repeat(len(network.config.targets))
+    start = START[network.config.head]
+    network.head.weight.data[:: len(start)] = 0
+    network.head.bias.data = torch.tensor(start).repeat(len(network.config.targets))
     if network.config.experts > 1:
         network.gate.weight.data.mul_(0.1)
         nn.init.zeros_(network.gate.bias)

@@ -40,4 +40,6 @@ def _apply(network: Network, factors: torch.Tensor) -> None:
     network.head.weight.data[rows] *= factors[:, None]
     network.head.bias.data[rows] *= factors
     if network.config.lags:
-        network.linear.weight.data *= factors.repeat_interleave(network.config.experts)[:, None]
+        each = factors.repeat_interleave(network.config.experts)
+        network.linear.weight.data *= each[:, None]
+        network.linear.bias.data *= each

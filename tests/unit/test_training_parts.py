@@ -1,5 +1,7 @@
 """The parts of training by themselves: lanes, experts, baselines, scaling constants, calibration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,16 +81,34 @@ def test_experts_find_the_groups_that_made_the_streams() -> None:
     parts = split_at(events, 300, 350)
     network = Network(Config(hidden=4, lags=(1, 2), experts=4))
     prepared = prepare(events, parts, network)
-    found = experts.fit(prepared, 0, 4, seed=0)
+    found, drifts = experts.fit(prepared, network.config, 0, seed=0)
 
-    def error(stream: int, w: np.ndarray) -> float:
+    def error(stream: int, expert: int) -> float:
         rows = slice(prepared.first[stream], prepared.first[stream + 1])
-        return float(np.abs(prepared.change[rows, 0].numpy() - prepared.linear(rows).numpy() @ w).mean())
+        said = prepared.linear(rows).numpy() @ found[expert] + drifts[expert]
+        return float(np.abs(prepared.change[rows, 0].numpy() - said).mean())
 
-    best = [int(np.argmin([error(i, w) for w in found])) for i in range(8)]
+    best = [int(np.argmin([error(i, expert) for expert in range(4)])) for i in range(8)]
     assert best[0] != best[1]
     assert best == best[:2] * 4
     assert not found[-1].any()  # the one that says "no change"
+    assert drifts[-1] == 0
+
+
+def test_experts_know_a_drift_and_look_at_their_own_feature_alone() -> None:
+    random = np.random.default_rng(0)
+    rising = np.arange(400) * 0.5 + random.normal(0, 0.1, 400)
+    events = made([rising])
+    events = replace(events, values=np.column_stack([rising, random.normal(size=400)]), features=("a", "b"))
+    network = Network(Config(features=("a", "b"), targets=("a", "b"), hidden=4, lags=(1, 2), experts=1))
+    prepared = prepare(events, split_at(events, 300, 350), network)
+    found, drifts = experts.fit(prepared, network.config, 0, seed=0)
+    level = 0.5 / np.abs(np.diff(rising)).mean()
+    assert drifts[0] == pytest.approx(level, abs=0.6), "much of it may be told by the distance to the mean"
+    rows = slice(200, 299)
+    said = prepared.linear(rows).numpy() @ found[0] + drifts[0]
+    assert np.abs(said - prepared.change[rows, 0].numpy()).mean() < 0.5 * level
+    assert not found[0][1::2].any()
 
 
 @pytest.mark.parametrize("scaling", ["fixed", "stream"])

@@ -30,6 +30,7 @@ WINDOW = 48
 LANES = (8, 64)  # of recipes: fewer where there is little data, so that a pass is about STEPS steps
 STEPS = 24
 EPOCHS = (4, 60)
+MOST_COEFFICIENTS = 200_000  # of all linear paths together
 COARSE = 4  # last places of float32
 STEPPED = 60_000_000  # events that training steps through, about; fewer epochs of more data
 TRIED = 400_000  # events that a trial looks at, at most
@@ -58,6 +59,9 @@ class Numbers:
             found = lags.find(events, parts)
             chosen = found.lags
             self.notes.append(f"Lags: {found.why}.")
+            if len(chosen) * len(events.features) ** 2 > MOST_COEFFICIENTS:
+                chosen = ()
+                self.notes.append(f"No lags: of {len(events.features)} features they would be too many.")
         else:
             chosen = tuple(sorted({lag for lag in options.lags if lag}))
             chosen = chosen if max(chosen, default=1) > 1 else ()
@@ -83,7 +87,7 @@ class Numbers:
             tried.append(Variation(lambda c: replace(c, scaling="fixed"), worth=0.01))
         if options.lags is None and self.config.lags:
             tried.append(Variation(lambda c: replace(c, lags=(), experts=1)))
-        if options.experts is None and self.config.lags and len(self._events.keys) >= EXPERTS[1]:
+        if options.experts is None and self.config.experts > 1 and len(self._events.keys) >= EXPERTS[1]:
             tried.append(Variation(lambda c: replace(c, experts=EXPERTS[1] if c.lags else 1)))
         if options.calendar is None:
             cycles = self._cycles()
@@ -116,8 +120,10 @@ class Numbers:
         initialise(network)
         if config.lags:
             seed = self._options.seed
-            fitted = [experts.fit(prepared, t, config.experts, seed) for t in range(len(config.targets))]
-            network.linear.weight.data = torch.from_numpy(np.concatenate(fitted).astype(np.float32))
+            fitted = [experts.fit(prepared, config, target, seed) for target in range(len(config.targets))]
+            coefficients, drifts = (np.concatenate(parts).astype(np.float32) for parts in zip(*fitted, strict=True))
+            network.linear.weight.data = torch.from_numpy(coefficients)
+            network.linear.bias.data = torch.from_numpy(drifts)
         task = Number(network, prepared)
         task.record()
         return task
@@ -142,7 +148,10 @@ class Numbers:
         return ", ".join(told)
 
     def _experts(self, chosen: tuple[int, ...]) -> int:
-        """One for each stream, and one that says "no change"."""
+        """One for each stream, and one that says "no change"; one only where there are very many features."""
+        features = len(self._events.features)
+        if self._options.experts is None and len(chosen) * features**2 * EXPERTS[0] > MOST_COEFFICIENTS:
+            return 1
         return min(self._options.experts or EXPERTS[0], len(self._events.keys) + 1) if max(chosen, default=1) > 1 else 1
 
     def _cycles(self) -> tuple[Calendar, ...]:
