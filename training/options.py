@@ -249,7 +249,7 @@ class TrainOptions:
         for name in ("budget", "learning_rate", "train_share", "valid_share", "clip"):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise TrainingError(f"{_flag(name)} {value}: must be greater than 0")
-        for name in ("learning_rate", "weight_decay", "clip"):
+        for name in ("learning_rate", "weight_decay", "clip", "budget"):
             if (value := getattr(self, name)) is not None and not 0 <= value < inf:
                 raise TrainingError(f"{_flag(name)} {value}: must be at least 0, and finite")
         for name in ("dropout", "average", "momentum", "hold_out_streams"):

@@ -4,8 +4,11 @@ RUN/ holds model.onnx, weights.safetensors and config.json (from which the file 
 metrics.jsonl (one line per epoch), choices.json, card.md and card.html with pictures/, curves.svg and curves.png.
 """
 
+import fcntl
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +23,7 @@ from export import parity
 from export.config import Weights
 from export.file import save, sign, write
 from export.graph import build
-from export.signature import Signature, Training, load
+from export.signature import ModelFileError, Signature, Training, load
 from training import checkpoint, choose, trainer
 from training.card.facts import facts
 from training.card.save import save as save_card
@@ -29,6 +32,7 @@ from training.checkpoint import Checkpoint
 from training.data import Events, read
 from training.errors import DataError, TrainingError, TrainingStopped
 from training.journal import LINES, Journal
+from training.kinds import Kind
 from training.kinds import kind as kind_of
 from training.options import TrainOptions
 from training.progress import Progress, silent
@@ -63,6 +67,23 @@ class RunResult:
     verdict: str
 
 
+class Stopwatch:
+    """How long each part of a run took, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = time.monotonic()
+
+    def note(self, part: str) -> None:
+        """What passed since the last note was this part."""
+        self.seconds[part] = self.all - sum(self.seconds.values())
+
+    @property
+    def all(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self._began
+
+
 def train(
     data: Sequence[Path | str],
     options: TrainOptions,
@@ -81,14 +102,28 @@ def train(
     parts = _split(events, options)
     kind = kind_of(events, parts, options)
     folder = _folder(options.out)
+    with _locked(folder):
+        return _train(folder, events, parts, kind, options, took, (report, within, say))
+
+
+def _train(
+    folder: Path,
+    events: Events,
+    parts: Split,
+    kind: Kind[Any],
+    options: TrainOptions,
+    took: Stopwatch,
+    told: tuple[Progress, Progress, Say],
+) -> RunResult:
+    report, within, say = told
     torch.set_num_threads(options.threads or kind.threads)
     made_of = identity(options, torch.get_num_threads(), {"torch": str(torch.__version__)}, (events, parts))
     saved = CheckpointFile(folder, made_of, options.resume)
     if options.resume:
         words, complete = saved.told()
         say(words)
-        if complete and all((folder / name).exists() for name in LEFT):
-            return _left(folder)
+        if complete and (left := _left(folder)):
+            return left
     for note in (*events.notes, *kind.notes):
         say(note)
     took.note("read")
@@ -139,23 +174,6 @@ def train(
     return RunResult(folder, folder / MODEL, signature, metrics, verdict(metrics))
 
 
-class Stopwatch:
-    """How long each part of a run took, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._began = time.monotonic()
-
-    def note(self, part: str) -> None:
-        """What passed since the last note was this part."""
-        self.seconds[part] = self.all - sum(self.seconds.values())
-
-    @property
-    def all(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self._began
-
-
 def export_run(run: Path | str, out: Path | str) -> Signature:
     """Build a run's model file again from its weights, and check it.
 
@@ -188,11 +206,18 @@ def _split(events: Events, options: TrainOptions) -> Split:
     )
 
 
-def _left(folder: Path) -> RunResult:
-    """A run that is over, as it stands in its folder."""
-    metrics: Scores = msgspec.json.decode((folder / METRICS).read_bytes())
-    _, signature = load(folder / MODEL)
-    return RunResult(folder, folder / MODEL, signature, metrics, verdict(metrics))
+def _left(folder: Path) -> RunResult | None:
+    """A run that is over, as it stands in its folder; None where something is missing or cannot be read."""
+    if not all((folder / name).exists() for name in LEFT):
+        return None
+    try:
+        metrics: Scores = msgspec.json.decode((folder / METRICS).read_bytes(), type=dict[str, Any])
+        told = verdict(metrics)
+        _, signature = load(folder / MODEL)
+        checkpoint.load(folder)
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, ModelFileError, TrainingError):
+        return None
+    return RunResult(folder, folder / MODEL, signature, metrics, told)
 
 
 def _export(point: Checkpoint, weights: Weights, path: Path) -> Signature:
@@ -219,6 +244,19 @@ def _folder(path: Path) -> Path:
     except OSError as error:
         raise DataError(f"--out {path}: cannot be made a folder ({error.strerror}); give another path") from None
     return path
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody else trains into this folder meanwhile; the lock ends with the process, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise TrainingError(f"--out {folder}: another training writes into it; wait for it, or give another") from None
+    finally:
+        os.close(descriptor)
 
 
 def _version() -> str:

@@ -90,7 +90,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "model": facts(signature),
         "choices": CHOICES,
         "notes": ["3 events came twice and were left out."],
-        "training": {"epochs": 2, "best_epoch": 2, "stopped": "patience"},
+        "training": {"epochs": 2, "best_epoch": 2, "stopped": "patience", "message": ""},
         "seconds": {"train": 12.3},
     }
     save(folder, metrics, HISTORY, found.stretches)
@@ -222,7 +222,12 @@ def test_a_card_of_an_empty_test_part_can_be_written(tmp_path: Path) -> None:
     part = np.repeat([TRAIN, VALID, TEST], 200).astype(np.int8)
     found = evaluate(tmp_path / "m.onnx", events, Split(part, None, None), 2)
     metrics = {**found.scores, "model": facts(signature), "choices": [], "notes": [], "seconds": {"train": 1.0}}
-    save(tmp_path, metrics | {"training": {"epochs": 1, "best_epoch": 1, "stopped": "time"}}, HISTORY, found.stretches)
+    save(
+        tmp_path,
+        metrics | {"training": {"epochs": 1, "best_epoch": 1, "stopped": "time", "message": ""}},
+        HISTORY,
+        found.stretches,
+    )
     assert (tmp_path / "card.md").read_text().startswith("# Nothing was scored")
 
 

@@ -1,6 +1,8 @@
 """A whole run: what it learns, what it leaves, that it repeats, and how it stops."""
 
+import fcntl
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -252,3 +254,28 @@ def test_a_run_is_not_written_over_by_its_model(run: RunResult, name: str) -> No
 
 def test_the_loop_takes_time_as_an_argument() -> None:
     assert "clock" in loop.__annotations__
+
+
+def test_a_run_whose_figures_are_damaged_is_told_again_from_its_checkpoint(sines: Path, tmp_path: Path) -> None:
+    first = train([sines], options(tmp_path / "RUN", epochs=2))
+    whole = first.model.read_bytes()
+    for name, content in (("metrics.json", b"null"), ("metrics.json", b'{"all":'), ("config.json", b"{}")):
+        (tmp_path / "RUN" / name).write_bytes(content)
+        again = train([sines], options(tmp_path / "RUN", epochs=2, resume=True))
+        assert again.metrics["all"] == first.metrics["all"]
+        assert again.model.read_bytes() == whole
+
+
+def test_two_trainings_do_not_share_a_folder(sines: Path, tmp_path: Path) -> None:
+    (tmp_path / "RUN").mkdir()
+    descriptor = os.open(tmp_path / "RUN", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(TrainingError, match="another training writes into it"):
+        train([sines], options(tmp_path / "RUN"))
+    os.close(descriptor)
+
+
+def test_values_too_small_to_compute_with_are_refused(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=100) * 1e-35
+    with pytest.raises(TrainingError, match="--value value: its largest magnitude is"):
+        train([table(tmp_path, {"a": values})], options(tmp_path / "RUN"))

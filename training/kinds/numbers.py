@@ -6,7 +6,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from export.config import Config, Weights
+from export.config import VALUE_LIMIT, Config, Weights
 from export.signature import Calendar
 from training import experts, lags
 from training.calibrate import calibrate
@@ -31,6 +31,7 @@ LANES = (8, 64)  # of recipes: fewer where there is little data, so that a pass 
 STEPS = 24
 EPOCHS = (4, 60)
 MOST_COEFFICIENTS = 200_000  # of all linear paths together
+SMALLEST = 1e-30  # of a feature's largest magnitude: float32 loses places below 1e-38
 COARSE = 4  # last places of float32
 STEPPED = 60_000_000  # events that training steps through, about; fewer epochs of more data
 TRIED = 400_000  # events that a trial looks at, at most
@@ -54,7 +55,7 @@ class Numbers:
         self._events, self._parts, self._options = events, parts, options
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
-        self.notes += coarse(events, parts)
+        self.notes += check_sizes(events) + coarse(events, parts)
         if options.lags is None:
             found = lags.find(events, parts)
             chosen = found.lags
@@ -166,6 +167,21 @@ class Numbers:
             return ()
         gap, span = float(np.median(gaps)), float(times.max() - times.min())
         return tuple(cycle for cycle in get_args(Calendar) if gap <= CYCLES[cycle][0] and span >= CYCLES[cycle][1])
+
+
+def check_sizes(events: Events) -> list[str]:
+    """Lines on values that a model takes for smaller ones; raises TrainingError where all are too small."""
+    lines = []
+    for name, column in zip(events.features, np.abs(events.values).T, strict=True):
+        largest = float(np.nanmax(column, initial=0))
+        if 0 < largest < SMALLEST:
+            raise TrainingError(
+                f"--value {name}: its largest magnitude is {largest:.3g}; a model computes with {SMALLEST:g} and more; "
+                "give the values in a smaller unit"
+            )
+        if beyond := int((column > VALUE_LIMIT).sum()):
+            lines.append(f"{beyond} values of {name} are beyond {VALUE_LIMIT:g}, and taken for it.")
+    return lines
 
 
 def coarse(events: Events, parts: Split) -> list[str]:
