@@ -110,8 +110,12 @@ class TrainOptions:
     )
     layers: int = field(default=1, metadata=_help("recurrent layers"))
     bidirectional: bool = field(default=False, metadata=_help("refused: it would need the future"))
-    max_parameters: int = field(
-        default=350_000, metadata=_help("weights of a network of symbols whose --hidden is not given, at most")
+    max_parameters: int | None = field(
+        default=None,
+        metadata=_help(
+            "weights of a network of symbols whose --hidden is not given, at most",
+            shown="350000, or what 128 units take with so many symbols",
+        ),
     )
     head: Head = field(
         default="quantile", metadata=_help("of numbers: five quantiles, or the mean and deviation of a normal")
@@ -141,7 +145,7 @@ class TrainOptions:
     )
     since_last: bool = field(default=False, metadata=_help("the network sees the time since the stream's last event"))
     vocabulary: int = field(
-        default=20_000, metadata=_help("symbols that are told apart, the most frequent ones; the rest is one more")
+        default=5_000, metadata=_help("symbols that are told apart, the most frequent ones; the rest is one more")
     )
     recall: int = field(
         default=1024,

@@ -19,6 +19,7 @@ from training.symbol import Symbol, embedding, fitted, parameters
 from training.symbol_data import prepare, vocabulary
 from training.symbol_network import SymbolNetwork, initialise
 
+PARAMETERS, UNITS = 350_000, 128  # a network's weights, or what so many units take with a large vocabulary
 WINDOW = 64
 LANES = (8, 32)  # fewer where there is little data, so that a pass is about PASS windows
 PASS = 24
@@ -62,7 +63,8 @@ class Symbols:
             embedding=embedding(len(symbols)),
         )
         if options.hidden is None:
-            self.config = fitted(self.config, options.max_parameters)
+            least = parameters(replace(self.config, hidden=UNITS))
+            self.config = fitted(self.config, options.max_parameters or max(PARAMETERS, least))
 
     def variations(self) -> list[Variation]:
         """None."""
