@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 include docker/images.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint bench-training bench-text clean
+.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint bench-training bench-trained bench-classes bench-text clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo

@@ -10,6 +10,10 @@ from kafka import KafkaAdminClient
 
 from localbroker.broker import LocalBroker
 
+# Before torch is loaded: threads of two test processes on two cores would mostly wait for each other. What a command
+# asks for, it still gets.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SLOWEST_FIRST = {"recovery": 0, "integration": 1, "contract": 2}
 BROKER_FOLDERS = set(SLOWEST_FIRST)
 
