@@ -6,6 +6,11 @@ from torch import Tensor
 RANDOM = 1 << 16  # what each number's fate is drawn from: 16 random bits
 
 
+def of_window(x: Tensor, share: float) -> Tensor:
+    """x [T, ...] with the same numbers hidden at all of its steps (Gal and Ghahramani 2016); costs next to nothing."""
+    return x * dropout(torch.ones_like(x[:1]), share) if share else x
+
+
 def dropout(x: Tensor, share: float) -> Tensor:
     """x with a share of its numbers hidden and the others so much larger, by PyTorch's own random numbers."""
     hidden = round(share * RANDOM)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from export.config import SURPRISE_LIMIT, Config, Weights
 from training import cells, clock
-from training.dropout import dropout as hide
+from training.dropout import of_window
 from training.recall import Recall
 
 State = dict[str, Tensor]
@@ -53,7 +53,7 @@ class SymbolNetwork(nn.Module):
         """
         seen = self.embedding(symbol) * there[..., None]
         y, after = self.cells(torch.cat([seen, time], -1), state, dropout, weights=dropout)
-        return y * hide(torch.ones_like(y[:1]), dropout), after
+        return of_window(y, dropout), after
 
     def forward(self, x: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As the model file: probabilities [T, batch, 1, symbols], surprise [T, batch, 1], the next state."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from export.config import LEVELS
 from export.head import OFFSETS, QUARTILE
-from training.dropout import dropout as hide
+from training.dropout import of_window
 from training.lanes import Window
 from training.network import Network
 from training.prepare import Prepared
@@ -21,7 +21,8 @@ def run(
     """Run groups of pieces side by side from the cold state, carrying it from window to window, detached.
 
     Yields window, base [steps, pieces, targets, 1], widths [.., 4], and of the next events change and weight
-    [steps, pieces, targets]; all in scales. Padding has weight 0.
+    [steps, pieces, targets]; all in scales. Padding has weight 0. dropout: the share of the outputs, and half of it of
+    the inputs, that is hidden, each piece's own for a whole window.
     """
     config = network.config
     for group in groups:
@@ -30,8 +31,8 @@ def run(
             lanes = len(window.pieces)
             state = tuple(tensor.detach()[:, :lanes].contiguous() for tensor in state)
             seen, linear, doubts, change, weight = _gather(prepared, window)
-            hidden, state = network.cells(hide(seen, dropout / 2), state, dropout)
-            correction, widths = network.predict(hide(hidden, dropout))
+            hidden, state = network.cells(of_window(seen, dropout / 2), state, dropout)
+            correction, widths = network.predict(of_window(hidden, dropout))
             base = correction
             if config.lags:
                 against = doubts if config.experts > 1 else None
