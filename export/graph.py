@@ -53,11 +53,11 @@ def _of_values(pen: Pen, config: Config, weights: Weights) -> None:
             advice = pen.op("Transpose", said, perm=[2, 0, 1])
         base = pen.op("Add", base, pen.op("Mul", advice, unit))
     median, widths = head.predict(pen, config, weights, hidden, base, unit)
-    told = mask
+    sides, told = head.sides(pen, values, median), mask
     if config.reach:
-        widths, told = reach.widen(pen, weights, values, mask, median, widths)
+        widths, told = reach.widen(pen, weights, sides, mask, widths)
     head.quantiles(pen, config, weights, median, widths)
-    head.surprise(pen, weights, values, told, median, widths)
+    head.surprise(pen, weights, sides, told, widths)
 
 
 def lags(pen: Pen, config: Config, events: Events, scale: Scale) -> str:

@@ -67,17 +67,23 @@ def quantiles(pen: Pen, config: Config, weights: Weights, median: str, widths: s
     pen.op("Transpose", pen.cut(levels, 1, None, TIME + 1), perm=[2, 3, 1, 0], out="quantiles")
 
 
-def surprise(pen: Pen, weights: Weights, values: str, told: str, median: str, widths: str) -> None:
+def sides(pen: Pen, values: str, median: str) -> str:
+    """How far each value lies above, and below, the median before it: [2, targets, time, batch], one of them negative.
+
+    values [targets, time, batch]; median around.
+    """
+    distance = pen.op("Unsqueeze", pen.op("Sub", values, pen.cut(median, 0, -1, TIME)), pen.ints(0))
+    return pen.op("Concat", distance, pen.op("Neg", distance), axis=0)
+
+
+def surprise(pen: Pen, weights: Weights, sides: str, told: str, widths: str) -> None:
     """-log10 of the two-sided tail probability of each event under the prediction before it; writes `surprise`.
 
     Piecewise linear in the value through what the quantiles say: 0 at the median, INNER at the 25 % and 75 %
     quantiles, 1 at 5 % and 95 %, then a fitted slope. A straight line in -log10 p is an exponential tail.
-    values [targets, time, batch]; told alike, 0 where nothing was there to be surprised by, or nothing to tell what
-    would come: surprise is 0 there; median and widths around.
+    sides as `sides` gives them; told [targets, time, batch], 0 where nothing was there to be surprised by, or nothing
+    to tell what would come: surprise is 0 there; widths around.
     """
-    distance = pen.op("Sub", values, pen.cut(median, 0, -1, TIME))
-    distance = pen.op("Unsqueeze", distance, pen.ints(0))
-    sides = pen.op("Concat", distance, pen.op("Neg", distance), axis=0)  # up, down
     inner, outer = pen.ops("Split", pen.cut(widths, 0, -1, TIME + 1), axis=0, num_outputs=2, out=["inner", "outer"])
     zero, one = pen.floats(0.0), pen.floats(1.0)
     near = pen.op("Clip", pen.op("Div", sides, inner), zero, one)

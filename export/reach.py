@@ -18,13 +18,12 @@ from export.nodes import Pen
 from export.scaling import TIME, fold
 
 
-def widen(pen: Pen, weights: Weights, values: str, mask: str, median: str, widths: str) -> tuple[str, str]:
+def widen(pen: Pen, weights: Weights, sides: str, mask: str, widths: str) -> tuple[str, str]:
     """The widths of each stream's intervals, [4, targets, time + 1, batch], by its own factor; writes `reach_next`.
 
-    And [targets, time, batch]: 1 where an error counts.
+    And [targets, time, batch]: 1 where an error counts, which is where the stream had a value before.
 
-    values and mask [targets, time, batch]; median [targets, time + 1, batch] and widths around. An error counts where
-    the stream had a value before.
+    sides as `head.sides` gives them; mask [targets, time, batch]; widths around.
     """
     begun, position, weight, total = pen.ops(
         "Split",
@@ -40,8 +39,6 @@ def widen(pen: Pen, weights: Weights, values: str, mask: str, median: str, width
     block = pen.cast(pen.op("Clip", block, pen.floats(0.0), pen.floats(float(BLOCKS))), TensorProto.INT32)
     power = pen.op("Gather", pen.floats(2.0 ** np.arange(BLOCKS + 1)), block)
 
-    distance = pen.op("Unsqueeze", pen.op("Sub", values, pen.cut(median, 0, -1, TIME)), pen.ints(0))
-    sides = pen.op("Concat", distance, pen.op("Neg", distance), axis=0)
     inner, outer = pen.ops("Split", pen.cut(widths, 0, -1, TIME + 1), axis=0, num_outputs=2, out=["near", "beyond"])
     error = pen.op("ReduceMax", pen.op("Div", sides, pen.op("Add", inner, outer)), pen.ints(0), keepdims=0)
     error = pen.op("Clip", error, pen.floats(0.0), pen.floats(FAR))
