@@ -13,13 +13,12 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from export.signature import Signature
 from stream import notation
 from stream.chances import Chances, encoder
 from stream.errors import EnvironmentFault, UsageError
-from stream.notation import Integers, Singles
+from stream.notation import HOLE, Integers, Singles, constant
 
 Decode = Callable[[bytes], Any]
 
@@ -94,31 +93,24 @@ class Json:
         return msgspec.json.Decoder(event).decode
 
     def encoder(self, targets: Sequence[str], fingerprint: str) -> Encode:
+        json = notation.Json()
         names = ("offset", "ts", "step", "prediction", "lower", "upper", "surprise")
-        head = b"".join(b'%b"%s":%%b' % (b"," if i else b"{", name.encode()) for i, name in enumerate(names))
-        form = head + b',"model":%b}' % orjson.dumps(fingerprint)
+        form = json.table([*((name, HOLE) for name in names), ("model", constant(json.text(fingerprint)))])
+        by_name = json.table([(name, HOLE) for name in targets])
 
         def encode(outputs: Outputs) -> list[bytes]:
-            columns = [_texts(outputs.offset), _texts(outputs.time), _texts(outputs.step)]
+            columns = [json.integers(column) for column in (outputs.offset, outputs.time, outputs.step)]
             for values in (outputs.prediction, outputs.lower, outputs.upper, outputs.surprise):
-                columns.append(_texts(values[:, 0]) if len(targets) == 1 else by_target(values))
+                columns.append(json.singles(values[:, 0]) if len(targets) == 1 else by_target(values))
             return [form % row for row in zip(*columns, strict=True)]
 
-        by_name = b"{" + b",".join(orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in targets) + b"}"
-
         def by_target(values: Singles) -> list[bytes]:
-            return [by_name % row for row in zip(*map(_texts, values.T), strict=True)]
+            return [by_name % row for row in zip(*map(json.singles, values.T), strict=True)]
 
         return encode
 
     def chances(self, signature: Signature, fingerprint: str) -> EncodeChances:
         return encoder(notation.Json(), signature, fingerprint)
-
-
-def _texts(column: NDArray[Any]) -> list[bytes]:
-    """Each number as JSON, NaN as null."""
-    text = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-    return text.split(b",") if text else []
 
 
 class MsgPack:
