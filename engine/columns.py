@@ -41,12 +41,17 @@ class Outcome:
 
 
 def with_clock(columns: Columns) -> Columns:
-    """The same with each event's time after its features: whole hours since 1970, and the milliseconds beyond them.
+    """The same with each event's time, as `clock` has it, after its features."""
+    times = clock(columns.time)
+    return replace(columns, x=np.hstack([columns.x, times]), mask=np.hstack([columns.mask, np.ones_like(times)]))
+
+
+def clock(time: Ints) -> Floats:
+    """[..., 2] of times in milliseconds: whole hours since 1970, and the milliseconds beyond them.
 
     Both are exact in float32 up to the year 3883.
     """
-    clock = np.stack(np.divmod(columns.time, HOUR), axis=1).astype(np.float32)
-    return replace(columns, x=np.hstack([columns.x, clock]), mask=np.hstack([columns.mask, np.ones_like(clock)]))
+    return np.stack(np.divmod(time, HOUR), axis=-1).astype(np.float32)
 
 
 def concatenate(parts: list[Columns]) -> Columns:

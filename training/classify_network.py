@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from export.config import Config
-from training.network import Network, State
+from training.carried import State
+from training.network import Network
 
 
 class ClassNetwork(Network):

@@ -1,23 +1,16 @@
-"""What the network sees of an event's time: `export.clock` on tensors, and the columns that x has of a time."""
+"""What the network sees of an event's time: `export.clock` on tensors."""
 
 from math import pi
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from export.clock import CYCLES, GAP_LIMIT, HOUR, ROOTS
 from export.config import Config
 
 
-def columns(time: NDArray[np.int64]) -> NDArray[np.float32]:
-    """[..., 2]: whole hours since 1970 and the milliseconds beyond them, of times in milliseconds; exact."""
-    return np.stack([time // HOUR, time % HOUR], -1).astype(np.float32)
-
-
 def seen(config: Config, times: Tensor, before: Tensor | None, typical: Tensor | None) -> Tensor:
-    """[T, batch, clock_width]; times [T, batch, 2] as `columns` gives them.
+    """[T, batch, clock_width]; times [T, batch, 2] as `engine.columns.clock` gives them.
 
     Where the gap is seen: before [batch, 2], the last event's or zeros, and the weight typical.
     """

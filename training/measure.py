@@ -37,8 +37,14 @@ def _scales(events: Events, trained: NDArray[np.bool_], config: Config) -> dict[
 
 def _typical(events: Events, trained: NDArray[np.bool_]) -> float:
     """The median time from a stream's event to its next one, in milliseconds; those of no time are left out."""
-    gaps = np.concatenate([np.diff(events.time[index[trained[index]]]) for index in events.per_stream()])
-    return float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
+    apart = gaps(events, trained)
+    apart = apart[apart > 0]
+    return float(np.median(apart)) if len(apart) else 1.0
+
+
+def gaps(events: Events, trained: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The times from event to event of each stream's training part, all streams', in milliseconds."""
+    return np.concatenate([np.diff(events.time[index[trained[index]]]) for index in events.per_stream()])
 
 
 def _or(measure: object, array: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:

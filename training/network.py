@@ -21,14 +21,12 @@ from export.config import (
     VALUE_LIMIT,
     WIDTH_LIMIT,
     Config,
-    Weights,
 )
 from export.head import INNER, NORMAL, OFFSETS
 from training import clock
+from training.carried import Carried, State
 from training.cells import Cells
 from training.reach import factors, fold
-
-State = dict[str, Tensor]
 
 
 @dataclass
@@ -44,7 +42,7 @@ class Around:
     state: State  # the next state, but for h, c and losses
 
 
-class Network(nn.Module):
+class Network(Carried):
     """Filling, scaling, lags, linear path, recurrent layers, head."""
 
     center: Tensor
@@ -69,19 +67,6 @@ class Network(nn.Module):
         for name, shape in config.shapes().items():
             if "." not in name:
                 self.register_buffer(name, torch.ones(shape))
-
-    def weights(self) -> Weights:
-        """All weights and constants, as `Config.shapes` names them."""
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
-
-    def load(self, weights: Weights) -> "Network":
-        """Take over weights; gives itself."""
-        self.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-        return self
-
-    def cold(self, batch: int) -> State:
-        """The state of streams that have seen nothing."""
-        return {t.input: torch.zeros(batch, *t.shape) for t in self.config.state}
 
     def around(self, x: Tensor, mask: Tensor, state: State) -> Around:
         """x and mask as `Signature` has them, [T, batch, columns]."""

@@ -12,10 +12,11 @@ from training import cells
 from training.errors import TrainingStopped
 from training.lanes import Piece, Window, cut, windows
 from training.network import Network, doubt
+from training.places import index
 from training.prepare import Prepared
 from training.recipe import Recipe
 from training.task import Groups
-from training.unroll import evaluations, loss, quantile_loss, run, validated
+from training.unroll import loss, quantile_loss, run, validated
 
 PART = 1 << 16  # evaluations that the experts advise at once
 START = {"quantile": [0.0, -0.7, -0.7, 0.0, 0.0], "normal": [0.0, -0.3]}  # of the head, by row
@@ -111,7 +112,7 @@ class Number:
         order = np.random.default_rng(0)
         with torch.no_grad():
             for window, base, widths, change, weight in run(self.network, prepared, windows(pieces, 256, 256, order)):
-                unit = prepared.unit[evaluations(prepared, window)]
+                unit = prepared.unit[index(prepared.first, window)[0]]
                 yield window, base, widths, change, weight * validated(prepared, window), unit
 
     def record(self) -> None:

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.columns import clock
 from export.config import CLOCK, LINEAR_LIMIT, REGRET_LIMIT, SEEN_LIMIT, VALUE_LIMIT
-from training import clock
 from training.data import Events
 from training.network import Network
 from training.splits import TRAIN, VALID, Split
@@ -128,7 +128,7 @@ def rectangle(events: Events, indexes: list[NDArray[np.int64]], timed: bool) -> 
     for lane, index in enumerate(indexes):
         x[: len(index), lane, :features] = events.values[index]
         if timed:
-            x[: len(index), lane, features:] = clock.columns(events.time[index])
+            x[: len(index), lane, features:] = clock(events.time[index])
     mask = np.isfinite(x)
     x = np.where(mask, x.clip(-VALUE_LIMIT, VALUE_LIMIT), 0)
     return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(mask.astype(np.float32))

@@ -1,14 +1,17 @@
 """The PyTorch modules as parity wants them: functions of numpy arrays, whatever the task."""
 
+from collections.abc import Callable
+
 import torch
 
 from export.config import Config, Weights
 from export.parity import Floats, State, Step
+from training.carried import Carried
 from training.classify_network import ClassNetwork
 from training.network import Network
 from training.symbol_network import SymbolNetwork
 
-NETWORKS: dict[str, type[Network] | type[SymbolNetwork]] = {
+NETWORKS: dict[str, Callable[[Config], Carried]] = {
     "number": Network,
     "symbol": SymbolNetwork,
     "class": ClassNetwork,

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from onnx import ModelProto
 
 from export import parity
 from export.config import Weights
@@ -30,16 +31,15 @@ from training.card.save import save as save_card
 from training.card.verdict import verdict
 from training.checkpoint import Checkpoint
 from training.data import Events, read
-from training.errors import DataError, TrainingError, TrainingStopped
+from training.errors import DataError, TrainingError
 from training.journal import LINES, Journal
-from training.kinds import Kind
 from training.kinds import kind as kind_of
 from training.options import TrainOptions
 from training.progress import Progress, silent
 from training.reference import reference
 from training.resume import CheckpointFile, identity
 from training.scores.evaluate import Scores, evaluate, summary
-from training.splits import TRAIN, Split, one_class_each, split
+from training.splits import TRAIN, Split, split, what_is_labelled
 
 MODEL, METRICS = "model.onnx", "metrics.json"
 LEFT = (
@@ -103,75 +103,63 @@ def train(
     kind = kind_of(events, parts, options)
     folder = _folder(options.out)
     with _locked(folder):
-        return _train(folder, events, parts, kind, options, took, (report, within, say))
+        torch.set_num_threads(options.threads or kind.threads)
+        made_of = identity(options, torch.get_num_threads(), {"torch": str(torch.__version__)}, (events, parts))
+        saved = CheckpointFile(folder, made_of, options.resume)
+        if options.resume:
+            words, complete = saved.told()
+            say(words)
+            if complete and (left := _left(folder)):
+                return left
+        for note in (*events.notes, *kind.notes):
+            say(note)
+        took.note("read")
 
+        chosen = choose.kept(folder, made_of) if options.resume else None
+        chosen = chosen or choose.choose(kind, options.seed, say)
+        choose.keep(folder, chosen, made_of)
+        took.note("choose")
 
-def _train(
-    folder: Path,
-    events: Events,
-    parts: Split,
-    kind: Kind[Any],
-    options: TrainOptions,
-    took: Stopwatch,
-    told: tuple[Progress, Progress, Say],
-) -> RunResult:
-    report, within, say = told
-    torch.set_num_threads(options.threads or kind.threads)
-    made_of = identity(options, torch.get_num_threads(), {"torch": str(torch.__version__)}, (events, parts))
-    saved = CheckpointFile(folder, made_of, options.resume)
-    if options.resume:
-        words, complete = saved.told()
-        say(words)
-        if complete and (left := _left(folder)):
-            return left
-    for note in (*events.notes, *kind.notes):
-        say(note)
-    took.note("read")
+        torch.manual_seed(options.seed)
+        task = kind.task(chosen.config, trial=False)
+        recipe = kind.recipe(chosen.config)
+        recipe = replace(recipe, seconds=max(1.0, recipe.seconds - took.seconds["read"] - chosen.seconds))
+        journal = Journal(folder, options.tensorboard, report)
+        outcome = trainer.train(task, recipe, journal.write, checkpointer=saved, within=within)
+        journal.close()
+        config, weights = kind.finish(task)
+        point = Checkpoint(
+            config=config,
+            facts=kind.facts,
+            training=_window(events, parts),
+            metrics={},
+            options={name: str(v) if isinstance(v, Path) else v for name, v in asdict(options).items()},
+        )
+        checkpoint.save(folder, point, weights)
+        took.note("train")
 
-    chosen = choose.kept(folder, made_of) if options.resume else None
-    chosen = chosen or choose.choose(kind, options.seed, say)
-    choose.keep(folder, chosen, made_of)
-    took.note("choose")
-
-    torch.manual_seed(options.seed)
-    task = kind.task(chosen.config, trial=False)
-    recipe = kind.recipe(chosen.config)
-    recipe = replace(recipe, seconds=max(1.0, recipe.seconds - took.seconds["read"] - chosen.seconds))
-    journal = Journal(folder, options.tensorboard, report)
-    outcome = trainer.train(task, recipe, journal.write, checkpointer=saved, within=within)
-    journal.close()
-    config, weights = kind.finish(task)
-    point = Checkpoint(
-        config=config,
-        facts=kind.facts,
-        training=_window(events, parts),
-        metrics={},
-        options={name: str(v) if isinstance(v, Path) else v for name, v in asdict(options).items()},
-    )
-    checkpoint.save(folder, point, weights)
-    took.note("train")
-
-    _export(point, weights, folder / MODEL)
-    took.note("export")
-    found = evaluate(folder / MODEL, events, parts, options.ar_order, options.seed)
-    point.metrics = summary(found.scores)
-    checkpoint.save(folder, point, weights)
-    signature = _export(point, weights, folder / MODEL)
-    took.note("score")
-    metrics: Scores = {
-        **found.scores,
-        "model": facts(signature),
-        "choices": [msgspec.to_builtins(choice) for choice in chosen.choices],
-        "notes": [*events.notes, *kind.notes],
-        "split": {"valid_from": parts.valid, "test_from": parts.test},
-        "training": asdict(outcome),
-        "parity": signature.parity,
-        "seconds": {**took.seconds, "all": took.all},
-    }
-    write(folder / METRICS, msgspec.json.format(msgspec.json.encode(metrics), indent=2))
-    save_card(folder, metrics, journal.rows, found.stretches)
-    saved.finish()
-    return RunResult(folder, folder / MODEL, signature, metrics, verdict(metrics))
+        model, apart = _built(point, weights)
+        _sign(model, point, apart, folder / MODEL)
+        took.note("export")
+        found = evaluate(folder / MODEL, events, parts, options.ar_order, options.seed)
+        point.metrics = summary(found.scores)
+        checkpoint.save(folder, point, weights)
+        signature = _sign(model, point, apart, folder / MODEL)
+        took.note("score")
+        metrics: Scores = {
+            **found.scores,
+            "model": facts(signature),
+            "choices": [msgspec.to_builtins(choice) for choice in chosen.choices],
+            "notes": [*events.notes, *kind.notes],
+            "split": {"valid_from": parts.valid, "test_from": parts.test},
+            "training": asdict(outcome),
+            "parity": signature.parity,
+            "seconds": {**took.seconds, "all": took.all},
+        }
+        write(folder / METRICS, msgspec.json.format(msgspec.json.encode(metrics), indent=2))
+        save_card(folder, metrics, journal.rows, found.stretches)
+        saved.finish()
+        return RunResult(folder, folder / MODEL, signature, metrics, verdict(metrics))
 
 
 def export_run(run: Path | str, out: Path | str) -> Signature:
@@ -193,7 +181,6 @@ def export_run(run: Path | str, out: Path | str) -> Signature:
 
 
 def _split(events: Events, options: TrainOptions) -> Split:
-    per = options.per or ("sequence" if options.what == "class" and one_class_each(events) else "event")
     return split(
         events,
         options.train_share,
@@ -201,7 +188,7 @@ def _split(events: Events, options: TrainOptions) -> Split:
         valid_from=options.valid_from,
         test_from=options.test_from,
         hold_out_streams=options.hold_out_streams,
-        whole_sequences=options.what == "class" and per == "sequence",
+        whole_sequences=options.what == "class" and what_is_labelled(events, options.per) == "sequence",
         seed=options.seed,
     )
 
@@ -221,9 +208,18 @@ def _left(folder: Path) -> RunResult | None:
 
 
 def _export(point: Checkpoint, weights: Weights, path: Path) -> Signature:
+    model, apart = _built(point, weights)
+    return _sign(model, point, apart, path)
+
+
+def _built(point: Checkpoint, weights: Weights) -> tuple[ModelProto, float | None]:
+    """The graph, and how far it is from the PyTorch module. Raises parity.ParityError."""
     model = build(point.config, weights)
-    worst = parity.check(model, point.config, weights, reference(point.config, weights))
-    told: dict[str, Any] = {"training": point.training, "metrics": point.metrics, "parity": worst}
+    return model, parity.check(model, point.config, weights, reference(point.config, weights))
+
+
+def _sign(model: ModelProto, point: Checkpoint, apart: float | None, path: Path) -> Signature:
+    told: dict[str, Any] = {"training": point.training, "metrics": point.metrics, "parity": apart}
     signature = sign(point.config, **point.facts, **told, package=f"statecast {_version()}")
     save(model, signature, path)
     return signature
@@ -264,6 +260,3 @@ def _version() -> str:
         return version("statecast")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "unknown"
-
-
-__all__ = ["RunResult", "TrainOptions", "TrainingStopped", "export_run", "reference", "train"]

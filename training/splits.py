@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.signature import Per
 from training.data.events import Events
 from training.data.times import moment
 from training.errors import DataError
@@ -181,6 +182,11 @@ def one_class_each(events: Events) -> bool:
     except DataError:
         return False
     return events.label is not None
+
+
+def what_is_labelled(events: Events, asked: Per | None) -> Per:
+    """What has a class: as asked, else the sequence where no stream has two."""
+    return asked or ("sequence" if one_class_each(events) else "event")
 
 
 def check_classes(events: Events, split: Split) -> None:

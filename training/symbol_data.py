@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.columns import clock as clock_columns
 from export.config import Config, Weights
 from training import clock
 from training.data import Events
@@ -71,7 +72,7 @@ def prepare(events: Events, split: Split, config: Config, symbols: tuple[str, ..
 
 def _clock(time: NDArray[np.int64], config: Config, weights: Weights) -> Tensor:
     """[events, clock_width] of one stream."""
-    columns = torch.from_numpy(clock.columns(time))[:, None]
+    columns = torch.from_numpy(clock_columns(time))[:, None]
     if not config.since_last:
         return clock.seen(config, columns, None, None)[:, 0]
     return clock.seen(config, columns, torch.zeros(1, 2), torch.from_numpy(weights["typical"]))[:, 0]

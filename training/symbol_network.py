@@ -5,15 +5,14 @@ from math import log
 import torch
 from torch import Tensor, nn
 
-from export.config import SURPRISE_LIMIT, Config, Weights
+from export.config import SURPRISE_LIMIT, Config
 from training import cells, clock
+from training.carried import Carried, State
 from training.dropout import of_window
 from training.recall import Recall
 
-State = dict[str, Tensor]
 
-
-class SymbolNetwork(nn.Module):
+class SymbolNetwork(Carried):
     """Embedding, recurrent layers, softmax."""
 
     typical: Tensor
@@ -28,19 +27,6 @@ class SymbolNetwork(nn.Module):
             self.register_buffer("typical", torch.ones(1))
         if config.recall:
             self.recall = Recall(config)
-
-    def weights(self) -> Weights:
-        """All weights and constants, as `Config.shapes` names them."""
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
-
-    def load(self, weights: Weights) -> "SymbolNetwork":
-        """Take over weights; gives itself."""
-        self.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-        return self
-
-    def cold(self, batch: int) -> State:
-        """The state of streams that have seen nothing."""
-        return {t.input: torch.zeros(batch, *t.shape) for t in self.config.state}
 
     def hidden(
         self, symbol: Tensor, there: Tensor, time: Tensor, state: cells.State, dropout: float = 0.0

@@ -10,6 +10,7 @@ from export.head import OFFSETS, QUARTILE
 from training.dropout import of_window
 from training.lanes import Window
 from training.network import Network
+from training.places import index
 from training.prepare import Prepared
 
 LOSS_LIMIT = 1000.0  # scales
@@ -69,21 +70,12 @@ def validated(prepared: Prepared, window: Window) -> Tensor:
 
 def _gather(prepared: Prepared, window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """seen, linear, doubt, change and weight of a window, [steps, pieces, ...]; padding repeats a piece's last."""
-    index = evaluations(prepared, window).flatten()
+    places, there = index(prepared.first, window)
+    rows = places.flatten()
     doubt, change, weight = (
-        tensor.index_select(0, index) for tensor in (prepared.doubt, prepared.change, prepared.weight)
+        tensor.index_select(0, rows) for tensor in (prepared.doubt, prepared.change, prepared.weight)
     )
-    rows = (*prepared.inputs(index), doubt, change, weight)
     seen, linear, doubt, change, weight = (
-        tensor.view(window.steps, len(window.pieces), *tensor.shape[1:]) for tensor in rows
+        tensor.view(*places.shape, *tensor.shape[1:]) for tensor in (*prepared.inputs(rows), doubt, change, weight)
     )
-    left = torch.tensor([len(piece) - window.start for piece in window.pieces])
-    there = torch.arange(window.steps)[:, None] < left
     return seen, linear, doubt, change, weight * there[..., None]
-
-
-def evaluations(prepared: Prepared, window: Window) -> Tensor:
-    """[steps, pieces]: where a window's evaluations stand; padding repeats a piece's last."""
-    starts = [int(prepared.first[piece.stream]) + piece.first + window.start for piece in window.pieces]
-    left = torch.tensor([len(piece) - window.start for piece in window.pieces])
-    return torch.tensor(starts) + torch.minimum(torch.arange(window.steps)[:, None], left - 1)

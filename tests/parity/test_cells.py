@@ -11,7 +11,7 @@ from export import parity
 from export.config import Config
 from export.graph import build
 from export.sample import random_weights
-from training.run import reference
+from training.reference import reference
 
 BATCHES = (2, 5, 17, 33)
 CALENDARS = [(), ("hour",), ("year", "weekday", "hour")]

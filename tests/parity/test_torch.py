@@ -7,7 +7,7 @@ from export import parity
 from export.config import Config
 from export.graph import build
 from export.sample import random_weights
-from training.run import reference
+from training.reference import reference
 
 
 def test_a_file_that_differs_from_the_module_is_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, checker, helper, shape_inference
 
+from engine.columns import clock as clock_columns
 from export import clock
 from export.config import CLOCK, Config, Weights
 from export.graph import IR, OPSET
@@ -38,7 +39,7 @@ def model(config: Config) -> ModelProto:
 
 def seen(config: Config, time: np.ndarray, state: np.ndarray | None = None) -> list[np.ndarray]:
     """[time, batch, clock_width] of times in milliseconds [time, batch], and the next state where there is one."""
-    columns = training_clock.columns(time)
+    columns = clock_columns(time)
     feeds = {"x": np.concatenate([np.zeros((*time.shape, 1), np.float32), columns], axis=-1)}
     if config.since_last:
         feeds["clock"] = np.zeros((time.shape[1], len(CLOCK)), np.float32) if state is None else state
@@ -107,7 +108,7 @@ def test_batches_and_splits_over_time_change_no_bit_and_training_sees_the_same()
         parts.append(part)
     assert np.concatenate(parts).tobytes() == whole.tobytes()
     theirs = training_clock.seen(
-        BOTH, torch.from_numpy(training_clock.columns(time)), torch.zeros(100, 2), torch.from_numpy(WEIGHTS["typical"])
+        BOTH, torch.from_numpy(clock_columns(time)), torch.zeros(100, 2), torch.from_numpy(WEIGHTS["typical"])
     )
     np.testing.assert_allclose(theirs.numpy(), whole, atol=1e-6)
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from engine.columns import clock as clock_columns
 from export.config import Config
 from export.head import OFFSETS
 from training.cells import Cells, initialise
-from training.clock import columns
 from training.data import Events
 from training.dropout import dropout
 from training.lanes import Piece, windows
@@ -159,7 +159,7 @@ def test_training_runs_on_what_the_whole_module_says_step_by_step(
 def rectangle(events: Events, times: np.ndarray) -> tuple[Tensor, Tensor]:
     """x and mask of streams that take turns, [time, streams, columns]."""
     values = events.values.reshape(-1, len(events.keys), 2)
-    clock = columns(times.reshape(values.shape[:2]))
+    clock = clock_columns(times.reshape(values.shape[:2]))
     x = np.concatenate([np.nan_to_num(values).astype(np.float32), clock], axis=-1)
     mask = np.concatenate([np.isfinite(values), np.ones_like(clock)], axis=-1).astype(np.float32)
     return torch.from_numpy(x), torch.from_numpy(mask)

@@ -32,10 +32,15 @@ class Events:
     def __len__(self) -> int:
         return len(self.stream)
 
+    def by_stream(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Indexes of the events sorted by stream, in time order within it, [events], and each stream's first place
+        there, [streams + 1]."""
+        order = np.argsort(self.stream, kind="stable").astype(np.int64)
+        return order, np.searchsorted(self.stream[order], np.arange(len(self.keys) + 1)).astype(np.int64)
+
     def per_stream(self) -> list[NDArray[np.int64]]:
         """For each stream the indexes of its events, in time order."""
-        order = np.argsort(self.stream, kind="stable")
-        bounds = np.searchsorted(self.stream[order], np.arange(len(self.keys) + 1))
+        order, bounds = self.by_stream()
         return [order[first:last] for first, last in pairwise(bounds.tolist())]
 
 

@@ -14,7 +14,7 @@ from training.kinds.kind import Variation, recipe
 from training.measure import constants
 from training.options import TrainOptions
 from training.recipe import Recipe
-from training.splits import TRAIN, Split, check_classes, check_values, one_class_each
+from training.splits import TRAIN, Split, check_classes, check_values, what_is_labelled
 from training.thin import thin
 
 HIDDEN = 64
@@ -33,7 +33,7 @@ class Classes:
         check_classes(events, parts)
         check_values(events, parts)
         self._events, self._parts, self._options = events, parts, options
-        self._per = options.per or ("sequence" if one_class_each(events) else "event")
+        self._per = what_is_labelled(events, options.per)
         self.facts: dict[str, Any] = {"classes": events.classes, "per": self._per}
         self.notes: list[str] = []
         self.config = Config(

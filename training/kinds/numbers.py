@@ -13,7 +13,7 @@ from training.calibrate import calibrate
 from training.data import Events
 from training.errors import TrainingError
 from training.kinds.kind import Variation, recipe
-from training.measure import constants
+from training.measure import constants, gaps
 from training.naive import mean_changes
 from training.network import Network
 from training.number import Number, initialise
@@ -54,8 +54,7 @@ class Numbers:
         check_values(events, parts)
         self._events, self._parts, self._options = events, parts, options
         self.facts: dict[str, Any] = {}
-        self.notes: list[str] = []
-        self.notes += check_sizes(events) + coarse(events, parts)
+        self.notes = check_sizes(events) + coarse(events, parts)
         if options.lags is None:
             found = lags.find(events, parts)
             chosen = found.lags
@@ -162,10 +161,10 @@ class Numbers:
             return ()
         trained = self._parts.part == TRAIN
         times = events.time[trained]
-        gaps = np.concatenate([np.diff(events.time[index[trained[index]]]) for index in events.per_stream()])
-        if not len(gaps):
+        apart = gaps(events, trained)
+        if not len(apart):
             return ()
-        gap, span = float(np.median(gaps)), float(times.max() - times.min())
+        gap, span = float(np.median(apart)), float(times.max() - times.min())
         return tuple(cycle for cycle in get_args(Calendar) if gap <= CYCLES[cycle][0] and span >= CYCLES[cycle][1])
 
 

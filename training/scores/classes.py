@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from export.signature import Per
 from training.data import Events
 from training.scores.figures import mean, plain
-from training.scores.series import Array, Bools, Ints, by_stream, names_of
+from training.scores.series import Array, Bools, Ints, names_of
 from training.scores.summaries import logistic, summaries
 from training.splits import TEST, TRAIN, VALID, Split
 
@@ -63,7 +63,7 @@ def score(
 
 def _at_the_end(events: Events, label: Ints) -> Ints:
     """[events]: each stream's class at its last event, wherever it is told; -1 at the others."""
-    order, first = by_stream(events)
+    order, first = events.by_stream()
     found = np.full(len(events), -1)
     for begin, end in zip(first[:-1].tolist(), first[1:].tolist(), strict=True):
         if end > begin:
@@ -73,7 +73,7 @@ def _at_the_end(events: Events, label: Ints) -> Ints:
 
 def _rows(events: Events, label: Ints) -> tuple[Ints, Array]:
     """The events that are asked for their class, [rows], and their summaries [rows, columns]."""
-    order, first = by_stream(events)
+    order, first = events.by_stream()
     rows, columns = [], []
     for begin, end in zip(first[:-1].tolist(), first[1:].tolist(), strict=True):
         index = order[begin:end]

@@ -50,15 +50,9 @@ def names_of(keys: Sequence[bytes]) -> list[str]:
     return [text if text.isprintable() else text.encode("unicode_escape").decode() for text in texts]
 
 
-def by_stream(events: Events) -> tuple[Ints, Ints]:
-    """The events sorted by stream, in time order within it, [events], and each stream's first place there."""
-    order = np.argsort(events.stream, kind="stable").astype(np.int64)
-    return order, np.searchsorted(events.stream[order], np.arange(len(events.keys) + 1)).astype(np.int64)
-
-
 def lay_out(events: Events, split: Split, targets: Sequence[str]) -> Series:
     """The numbers of these features; a series has its stream's name, of several targets `stream/target`."""
-    order, bounds = by_stream(events)
+    order, bounds = events.by_stream()
     count, total = len(events.keys), len(order)
     columns = [events.features.index(target) for target in targets]
     names = names_of(events.keys)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from training.data import Events
 from training.scores.figures import mean, plain
 from training.scores.ngram import ORDERS, NGrams
-from training.scores.series import Array, Bools, Ints, by_stream, names_of
+from training.scores.series import Array, Bools, Ints, names_of
 from training.splits import TEST, TRAIN, VALID, Split
 
 Scores = dict[str, Any]
@@ -33,7 +33,7 @@ class Text:
 
 def text_of(events: Events, split: Split, symbols: Array) -> Text:
     """symbols: [events] indexes in the signature, NaN where missing."""
-    order, _ = by_stream(events)
+    order, _ = events.by_stream()
     event = order[np.isfinite(symbols[order])]
     stream = events.stream[event]
     first = np.searchsorted(stream, stream)
