@@ -44,17 +44,8 @@ ARGS ?=
 bench: $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.table $(ARGS)
 
-bench-restore: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.restore $(ARGS)
-
-bench-takeover: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.takeover $(ARGS)
-
-bench-rebalance: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.rebalance $(ARGS)
-
-bench-checkpoint: $(VENV)/.ready
-	@$(BIN)/python -m benchmarks.checkpoint $(ARGS)
+bench-restore bench-takeover bench-rebalance bench-checkpoint: bench-%: $(VENV)/.ready
+	@$(BIN)/python -m benchmarks.$* $(ARGS)
 
 # Of training: speed against a bare loop; scores on real data (ARGS="--etth1 PATH"); six classes of control charts.
 bench-training: $(VENV)/.ready

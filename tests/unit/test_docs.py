@@ -10,6 +10,7 @@ import pytest
 from pydantic import ByteSize
 
 from stream.settings import Option, Section, Settings, load, options
+from tests.pages import table_of
 from tests.service import ROOT
 
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -48,9 +49,9 @@ def table() -> str:
 
 
 def test_the_table_of_options_is_what_the_settings_declare() -> None:
-    found = re.search(rf"^{re.escape(HEAD)}\n(\|.*\n)*", OPERATIONS.read_text(), re.MULTILINE)
-    there = "" if found is None else found[0].rstrip("\n")
-    assert there == table(), f"{OPERATIONS}: put this in place of the table of options:\n\n{table()}\n"
+    assert table_of(OPERATIONS, HEAD) == table(), (
+        f"{OPERATIONS}: put this in place of the table of options:\n\n{table()}\n"
+    )
 
 
 def sample(kind: Any) -> Any:

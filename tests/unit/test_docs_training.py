@@ -18,6 +18,7 @@ from export.file import sign
 from export.signature import Task
 from stream.codec import Codec
 from stream.formats import find
+from tests.pages import table_of
 from tests.service import ROOT
 from training.options import TrainOptions
 
@@ -44,9 +45,7 @@ def table() -> str:
 
 
 def test_the_table_of_options_is_what_training_declares() -> None:
-    found = re.search(rf"^{re.escape(HEAD)}\n(\|.*\n)*", TRAINING.read_text(), re.MULTILINE)
-    there = "" if found is None else found[0].rstrip("\n")
-    assert there == table(), f"{TRAINING}: put this in place of the table of options:\n\n{table()}\n"
+    assert table_of(TRAINING, HEAD) == table(), f"{TRAINING}: put this in place of the table of options:\n\n{table()}\n"
 
 
 def commands(page: Path) -> Iterator[list[str]]:
