@@ -6,6 +6,7 @@ and a producer that has seen any error is never used again.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
@@ -23,8 +24,10 @@ from stream.errors import BrokerFault, Refused, SinkFailed, SinkFenced, Statecas
 
 MAX_RECORD_BYTES = 32 << 20  # the topic's own limit decides, not the client's
 METADATA_SECONDS = 3.0
+BLAME_SECONDS = 1.0  # in which a record that failed says so, once its producer has
 
 _FENCED = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
+_EARLIER = ("error state", "at least one previous", "MessageSizeTooLarge")  # in what a call says of a record before it
 _NULL = b"null"  # told by identity: the library refuses a record with neither key nor value before it serialises them
 
 
@@ -177,7 +180,8 @@ class KafkaPythonSink:
         # Of many errors the telling one: a record that was fenced or refused fails those behind it in other ways.
         telling = (*_FENCED, *REFUSED, kafka_errors.MessageSizeTooLargeError)
         first = next((future for future in failed if isinstance(future.exception, telling)), failed[0])
-        return self._ended(first.exception, f"send to topic {first._produce_future.topic_partition.topic}")
+        self._over = _ended(first.exception, f"send to topic {first._produce_future.topic_partition.topic}")
+        return self._over
 
     def send_offsets(self, positions: Mapping[int, int], group: object, timeout: float) -> None:
         if not isinstance(group, GroupOf):
@@ -223,6 +227,16 @@ class KafkaPythonSink:
             raise self._ended(error, doing) from None
 
     def _ended(self, error: BaseException, doing: str) -> Exception:
+        # A record that failed makes the next call fail, whichever that is: the library fails its producer first, and
+        # the record that is to blame a moment later.
+        earlier = any(words in f"{type(error).__name__}: {error}" for words in _EARLIER)
+        deadline = time.monotonic() + (BLAME_SECONDS if earlier else 0)
+        while not (failed := any(future.exception is not None for future in self._futures)):
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.005)
+        if failed:
+            return self._undelivered(self._futures)
         self._over = _ended(error, doing)
         return self._over
 

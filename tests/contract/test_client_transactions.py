@@ -116,6 +116,27 @@ def test_a_record_above_the_topics_limit_names_the_topic_and_commits_nothing(
     wait_for(world, out, b"fits")
 
 
+@pytest.mark.parametrize("then", ["a record of another topic", "offsets"])
+def test_what_is_called_after_a_record_above_the_topics_limit_names_that_topic(
+    world: World, make_topic: MakeTopic, then: str
+) -> None:
+    out, other = make_topic(1, {"max.message.bytes": "10000"}), make_topic()
+    member = world.joined(other, 1)
+    sink = world.sink()
+    sink.begin()
+
+    def again() -> None:
+        """Some call is the first one after the broker's answer, whenever that comes."""
+        if then == "offsets":
+            sink.send_offsets({0: 0}, member.source.group(), DEADLINE)
+        else:
+            send(sink, other, b"beside it")
+
+    with pytest.raises(Refused, match=out):  # noqa: PT012
+        send(sink, out, b"x" * 20_000)
+        wait_until("it is refused", lambda: False, again)
+
+
 def test_many_records_fit_whatever_the_topics_limit_for_one(world: World, make_topic: MakeTopic) -> None:
     out = make_topic(1, {"max.message.bytes": "1048588"})
     sink = world.sink()
