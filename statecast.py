@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from stream.ops import state_commands
+
 # What a command needs beyond the service, and the extra that brings it.
 EXTRAS = {
     **dict.fromkeys(("torch", "polars", "safetensors", "matplotlib", "training"), "train"),
@@ -117,7 +119,7 @@ def declared(options: Any) -> list[Flag]:
 
 
 def _serve_flags() -> list[Flag]:
-    from stream.settings import options
+    from stream.configuration import options
 
     flags = [Flag(f"{o.section}__{o.name}", o.flag, o.help, o.type, o.default) for o in options()]
     # Values reach the settings as text and are checked there, so that flag, environment and file fail alike.
@@ -136,7 +138,7 @@ def _serve_flags() -> list[Flag]:
 def serve(config: Path | None = None, **given: Any) -> None:
     """Consume a topic, keep every stream's state, publish a prediction for each event."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start a thread per processor, and use none
-    from stream.settings import load
+    from stream.configuration import load
 
     settings = load({tuple(name.split("__")): value for name, value in given.items()}, config)  # type: ignore[misc]
     if settings.delivery.workers > 1:  # the parent of several has no use for what one loads
@@ -321,41 +323,7 @@ def inspect_(
         print(f"{name:<12} {value}")
 
 
-state = typer.Typer(help="Look at the durable state of an application, and tidy it up.", rich_markup_mode=None)
-app.add_typer(state, name="state")
-
-
-@state.callback()
-def _state() -> None:
-    """Look at the durable state of an application, and tidy it up."""
-
-
-@state.command()
-def prune(
-    application_id: Annotated[str, typer.Option("--application-id", help="whose changelogs", metavar="ID")],
-    bootstrap_servers: Annotated[
-        str | None, typer.Option("--bootstrap-servers", help="brokers, HOST:PORT[,HOST:PORT] [127.0.0.1:9092]")
-    ] = None,
-    keep: Annotated[
-        list[Path] | None, typer.Option("--keep", help="a model whose changelog stays, may be given several times")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="delete what is not kept; without it, only look")] = False,
-    all: Annotated[bool, typer.Option("--all", help="delete even if no changelog is left")] = False,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file of `serve`: brokers and security")] = None,
-) -> None:
-    """List the changelogs of an application, and delete those of models that are no longer served."""
-    from stream.broker.port import Identity
-    from stream.ops.prune import prune
-    from stream.settings import load
-
-    # The topics are not this command's, but settings without them are refused.
-    given = {("kafka", "input_topic"): "-", ("kafka", "output_topic"): "-"}
-    if bootstrap_servers is not None:
-        given["kafka", "bootstrap_servers"] = bootstrap_servers
-    given["kafka", "application_id"] = application_id
-    kafka = load(given, config).kafka
-    identity = Identity(kafka.bootstrap_servers, application_id, f"{application_id}-prune", kafka.properties)
-    prune(identity, keep or [], yes=yes, all=all, say=print)
+app.add_typer(state_commands.app, name="state")
 
 
 @app.command()

@@ -16,9 +16,10 @@ from stream.assembly import Make, worker_of
 from stream.broker.clients import choose
 from stream.broker.port import Identity
 from stream.child import Parent
+from stream.configuration import load
 from stream.errors import UsageError
 from stream.member import Member
-from stream.settings import Settings, load
+from stream.settings import Settings
 from stream.state.files import check_usable
 from stream.topics import prepare
 from stream.worker import Plan, Rooms, Worker

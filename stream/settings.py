@@ -1,28 +1,14 @@
-"""Every option of the service, typed, in one place.
-
-An option is declared once, here. It can be given as a flag (`--commit-interval 0.2`), as an environment variable
-(`STATECAST_DELIVERY__COMMIT_INTERVAL=0.2`) or in a TOML file (`[delivery] commit_interval = 0.2`, `--config FILE`);
-flags win over the environment, the environment over the file. Durations are seconds.
-"""
+"""Every option of the service, typed, declared once, here. Durations are seconds. `configuration` reads them."""
 
 import contextlib
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
 
@@ -217,93 +203,3 @@ class Settings(BaseSettings):
     @property
     def dead_letter_topic(self) -> str:
         return self.kafka.dead_letter_topic or f"{self.kafka.output_topic}.dead-letters"
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option as the command line shows it."""
-
-    section: str
-    name: str
-    flag: str
-    help: str
-    type: Any
-    default: str
-
-
-def options() -> Iterator[Option]:
-    """Every option that has a flag, in the order of the sections."""
-    for section, outer in Settings.model_fields.items():
-        assert isinstance(outer.annotation, type)
-        assert issubclass(outer.annotation, Section)
-        for name, field in outer.annotation.model_fields.items():
-            extra = field.json_schema_extra
-            assert isinstance(extra, dict)
-            if extra["flag"] != "":
-                flag = str(extra["flag"] or name.replace("_", "-"))
-                yield Option(section, name, flag, field.description or "", field.annotation, _shown(field, extra))
-
-
-def _shown(field: FieldInfo, extra: Mapping[str, Any]) -> str:
-    return str(extra["shown"] or ("required" if field.default == "" else field.default))
-
-
-def load(flags: Mapping[tuple[str, str], Any], config: Path | None) -> Settings:
-    """Settings from flags {(section, name): value}, the environment and a TOML file.
-
-    Raises UsageError that names the option, the value seen and what it must be.
-    """
-    given: dict[str, dict[str, Any]] = {}
-    for (section, name), value in flags.items():
-        given.setdefault(section, {})[name] = value
-    if config is not None and not config.is_file():
-        raise UsageError(f"--config {config}: no such file; give the path of a TOML file")
-
-    class Sourced(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            *_others: PydanticBaseSettingsSource,
-            **_more: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            files = () if config is None else (TomlConfigSettingsSource(settings_cls, config),)
-            return (init_settings, env_settings, *files)
-
-    # A required option is one whose section is always validated, given or not.
-    given.setdefault("kafka", {})
-    try:
-        settings = Sourced(**given)  # type: ignore[arg-type]
-        for name in ("input_topic", "output_topic"):
-            if not getattr(settings.kafka, name):
-                raise UsageError(f"--{name.replace('_', '-')}: is missing; give the name of a topic")
-        return settings
-    except ValidationError as error:
-        raise UsageError("; ".join(_told(e["loc"], e["input"], e["msg"], e["type"]) for e in error.errors())) from None
-    except SettingsError as error:  # a section given whole, in a variable, that is not JSON
-        raise UsageError(f"environment STATECAST_*: {error}; give JSON for a table") from None
-    except ValueError as error:  # TOML that cannot be parsed
-        raise UsageError(f"--config {config}: is not TOML ({error}); mend the file") from None
-    except OSError as error:
-        raise UsageError(f"--config {config}: cannot be read ({error.strerror}); give a readable file") from None
-
-
-def _told(place: tuple[int | str, ...], seen: object, message: str, kind: str) -> str:
-    where = ".".join(map(str, place))
-    for known in options():
-        if place == (known.section, known.name):
-            where = f"--{known.flag} (or [{known.section}] {known.name})"
-    if kind == "extra_forbidden":
-        return f"{where}: there is no such option; `statecast serve --help` lists them"
-    if place[:2] == ("kafka", "properties") and len(place) > 2:  # what was seen may be a secret
-        mend = (
-            'the whole name into quotes, e.g. "sasl.password" = "..."'
-            if isinstance(seen, dict)
-            else "the value into quotes"
-        )
-        return f"[kafka] properties: {place[2]}: put {mend}"
-    if kind.startswith("byte_size"):
-        message = "must be a number of bytes, e.g. 4GiB"
-    return f"{where}: {message.removeprefix('Value error, ')}, not {seen!r}" if place else message

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from stream.configuration import load
 from stream.errors import UsageError
-from stream.settings import load
 from tests.integration.application import Application
 from tests.service import eventually, produce, read
 

@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 from export.sample import random_model
+from stream.configuration import load, options
 from stream.errors import UsageError
 from stream.http.health import Address
-from stream.settings import load, options
 from tests.service import ROOT, command
 
 COMMANDS = ["serve", "loadtest", "train", "export", "replay", "generate", "inspect", "broker", "state"]

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import ByteSize
 
-from stream.settings import Option, Section, Settings, load, options
+from stream.configuration import Option, load, options
+from stream.settings import Section, Settings
 from tests.pages import table_of
 from tests.service import ROOT
 

@@ -18,11 +18,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from stream.child import Task
+from stream.configuration import load
 from stream.errors import EnvironmentFault, UsageError
 from stream.fleet import Fleet, pause
 from stream.http.health import Address, serving
 from stream.metrics import Merged
-from stream.settings import load
 from stream.supervisor import tasks
 from tests.service import ROOT, wait_for
 
