@@ -1,6 +1,6 @@
 """Where options come from: flags (`--commit-interval 0.2`), environment variables
-(`STATECAST_DELIVERY__COMMIT_INTERVAL=0.2`), a TOML file (`[delivery] commit_interval = 0.2`, `--config FILE`). Flags win
-over the environment, the environment over the file.
+(`STATECAST_DELIVERY__COMMIT_INTERVAL=0.2`), a TOML file (`[delivery] commit_interval = 0.2`, `--config FILE`). Flags
+win over the environment, the environment over the file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
