@@ -60,7 +60,12 @@ class Overview:
     since: int = 0
 
 
-Inquiry = Find | Browse | Forecast | Reset | Follow | Overview
+@dataclass(frozen=True)
+class Describe:
+    """The model that is served."""
+
+
+Inquiry = Find | Browse | Forecast | Reset | Follow | Overview | Describe
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,15 @@ class Overlooked:
     streams: int
     bank_bytes: int
     seconds: tuple[Second, ...]
+    worker: int | None = None  # which of several this is
+
+
+@dataclass(frozen=True)
+class Described:
+    """Answer to Describe."""
+
+    fingerprint: str  # 64 hex
+    signature: dict[str, Any]  # as plain data, as `statecast inspect --json` has it
 
 
 @dataclass(frozen=True)
@@ -179,4 +193,4 @@ class Wrong:
     message: str
 
 
-Answer = Found | Listed | Forecasted | Placed | Followed | Overlooked | Wrong
+Answer = Found | Listed | Forecasted | Placed | Followed | Overlooked | Described | Wrong

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stream.errors import UsageError
@@ -168,7 +168,10 @@ class LimitsSection(Section):
 
 
 class HttpSection(Section):
-    http: str = option("", "HOST:PORT of health and metrics", shown="off")
+    http: str = option("", "HOST:PORT of the page, the questions, health and metrics", shown="off")
+    token: SecretStr | None = option(None, "what whoever asks must send; without one only this machine may ask", flag="")
+    http_insecure: bool = option(False, "let all who reach HOST:PORT ask, without a token", shown="off")
+    stuck_after: float = option(60.0, "seconds in which the loop must come round to be healthy", gt=0, le=YEARS)
 
 
 class LogSection(Section):

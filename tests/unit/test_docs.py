@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from pydantic import ByteSize
+from pydantic import ByteSize, SecretStr
 
 from stream.configuration import Option, load, options
 from stream.settings import Section, Settings
@@ -61,7 +61,8 @@ def sample(kind: Any) -> Any:
         return get_args(kind)[-1]
     if type(None) in get_args(kind):
         return sample(get_args(kind)[0])
-    samples = {bool: True, int: 7, float: 1.5, ByteSize: 12_345_678, str: "some", Path: "some"}
+    samples = {bool: True, int: 7, float: 1.5, ByteSize: 12_345_678}
+    samples |= dict.fromkeys((str, Path, SecretStr), "some")
     return samples.get(kind, {"security.protocol": "SSL"})
 
 
@@ -89,6 +90,8 @@ def test_every_option_is_a_key_of_the_file_and_a_variable(
 
 def told(settings: Settings, place: tuple[str, str]) -> str:
     value = getattr(getattr(settings, place[0]), place[1])
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return str(int(value) if isinstance(value, ByteSize) else value)
 
 
