@@ -3,10 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-include docker/images.mk
+include docker/images.mk docker/locks.mk
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check chaos bench bench-restore bench-takeover bench-rebalance bench-checkpoint bench-training bench-trained bench-classes bench-text clean
+.PHONY: demo test check chaos fuzz bench bench-restore bench-takeover bench-rebalance bench-checkpoint bench-training bench-trained bench-classes bench-text clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/python -m demo
@@ -29,6 +29,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "installing statecast and what it needs into $(VENV) (once; torch alone is several GB)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# Coverage-guided fuzzing of everything that reads bytes from outside, SECONDS for each reader.
+fuzz: $(VENV)/.ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # Random faults under load: instances and the broker killed, frozen, restarted. SEED repeats a run's plan.
 FAULTS ?= 20

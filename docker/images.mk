@@ -1,6 +1,7 @@
 # The images, built and tried with buildah alone: no engine, no daemon. Included by the Makefile; not part of `make test`.
 #
 #   make images           the service, the load test and the training image
+#   make images-cuda      the service for NVIDIA's GPUs
 #   make images-check     drains a topic with the service image and verifies the output
 #   make images-base      only where no registry can be reached: a stand-in for the official Python image
 #   make images-clean     removes all of it
@@ -17,7 +18,7 @@ IMAGES_BUILD = $(BUILDAH) build --isolation chroot --network host --layers=false
 	--secret id=pip.conf,src=$(IMAGES_DIR)/pip.conf $(if $(PIP_CA),--secret id=ca.pem$(comma)src=$(PIP_CA)) $(IMAGES_FLAGS)
 comma := ,
 
-.PHONY: images images-service images-loadtest images-training images-check images-base images-clean
+.PHONY: images images-service images-loadtest images-training images-cuda images-check images-base images-clean
 
 images: images-service images-loadtest images-training
 
@@ -31,6 +32,10 @@ images-loadtest: $(IMAGES_DIR)/pip.conf
 
 images-training: $(IMAGES_DIR)/pip.conf
 	$(IMAGES_BUILD) --tag localhost/statecast-training --file docker/Dockerfile.training .
+	@$(BUILDAH) rmi --prune >/dev/null
+
+images-cuda: $(IMAGES_DIR)/pip.conf
+	$(IMAGES_BUILD) --tag localhost/statecast-cuda --file docker/Dockerfile.cuda .
 	@$(BUILDAH) rmi --prune >/dev/null
 
 images-base:
