@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from export.config import LEVELS, Config, Weights
+from export.trust import unknown
 
 Floats = NDArray[np.float32]
 State = dict[str, Floats]
@@ -26,18 +27,6 @@ RECTANGLES = (1, 1, 2, 5, 1, 16, 3, 40, 1, 9)  # events a call, again and again,
 # Every batch size from 1 to 100 would be the full proof and takes seconds; these are 1, the widths of vector registers
 # and of matrix tiles, and their neighbours.
 BATCHES = (2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 99, 100)
-
-# Operators of onnxruntime's CPU provider that were measured to give the same bits for every batch size, every split
-# over time and one or two threads. Not: Softplus, Log, Sin, Cos, Atan, Mish (differ with the batch size, some of them
-# in double too), ReduceSum and ReduceMean over the last axis (the order depends on the place in the batch). RNN differs
-# at batch 1: `cells` gives it a stream more.
-ALLOWED = frozenset((
-    "Abs", "Add", "And", "Cast", "Clip", "Div", "Equal", "Exp", "Greater", "GreaterOrEqual", "Less",
-    "Max", "Min", "Mul", "Neg", "Round", "Sqrt", "Sub",
-    "Concat", "Gather", "GatherElements", "Range", "Reshape", "ScatterElements", "Shape", "Slice", "Split", "Squeeze",
-    "Transpose", "Unsqueeze", "Where",
-    "ArgMax", "CumSum", "GRU", "LogSoftmax", "LSTM", "MatMul", "ReduceMax", "ReduceMin", "RNN", "Softmax",
-))  # fmt: skip
 
 
 class ParityError(Exception):
@@ -59,7 +48,7 @@ def check(model: ModelProto, config: Config, weights: Weights, reference: Step |
 
 def operators(model: ModelProto) -> None:
     """Refuse operators that are not on the list."""
-    others = sorted({node.op_type for node in model.graph.node} - ALLOWED)
+    others = unknown(model)
     if others:
         raise ParityError(f"the graph has operators whose bits are not known to be stable: {', '.join(others)}")
 

@@ -5,6 +5,7 @@ onnxruntime. Everything that serving needs beside the graph stands in the signat
 """
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,10 @@ import msgspec
 import onnx
 from google.protobuf.message import DecodeError
 
+from export import trust
+
 FORMAT = 1
+MOST_ROW = 1 << 22  # float32 columns; 16 MiB a stream
 METADATA_KEY = "statecast"
 
 Task = Literal["number", "symbol", "class"]
@@ -152,10 +156,12 @@ def attach(model: onnx.ModelProto, signature: Signature) -> None:
 def load(path: Path | str) -> tuple[onnx.ModelProto, Signature]:
     """Read a model file and its signature.
 
-    Raises ModelFileError where the file is missing, is not ONNX, has no signature, has one of a newer format, or one
-    that contradicts itself.
+    Raises ModelFileError where the file is missing, is not ONNX, has a graph that is not to be trusted, no signature,
+    one of a newer format, or one that contradicts itself or the graph.
     """
     try:
+        if Path(path).stat().st_size > trust.MOST_BYTES or not Path(path).is_file():
+            raise ModelFileError(f"model {path}: is no file of less than 2 GiB; give the path of a model.onnx")
         content = Path(path).read_bytes()
     except OSError as error:
         raise ModelFileError(
@@ -170,7 +176,14 @@ def load(path: Path | str) -> tuple[onnx.ModelProto, Signature]:
         raise ModelFileError(
             f"model {path}: is not an ONNX file; make one with `statecast train` or `statecast export`"
         )
-    return model, _read(path, model)
+    if wrong := trust.wrong(model):
+        raise ModelFileError(
+            f"model {path}: {wrong}; make it with `statecast train`, and take models only from whom you trust"
+        )
+    signature = _read(path, model)
+    if wrong := next(_contradictions(model, signature), ""):
+        raise ModelFileError(f"model {path}: its signature {wrong}; export it again")
+    return model, signature
 
 
 def _read(path: Path | str, model: onnx.ModelProto) -> Signature:
@@ -188,21 +201,61 @@ def _read(path: Path | str, model: onnx.ModelProto) -> Signature:
         signature = msgspec.json.decode(texts[0], type=Signature)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ModelFileError(f"model {path}: its signature cannot be read ({error}); export the model again") from None
-    inputs = {value.name for value in model.graph.input}
-    outputs = {value.name for value in model.graph.output}
-    names = {"x", "mask", *(t.input for t in signature.state)} - inputs
-    names |= {signature.output, "surprise", *(t.output for t in signature.state)} - outputs
-    if names:
-        raise ModelFileError(
-            f"model {path}: its signature names {', '.join(sorted(names))}, which the graph lacks; export it again"
-        )
-    if signature.task != "class" and not set(signature.targets) <= set(signature.features):
-        raise ModelFileError(f"model {path}: its signature names unknown targets; export it again")
-    if (0.5 not in signature.levels) if signature.task == "number" else signature.output_shape[1] < 2:
-        raise ModelFileError(
-            f"model {path}: its signature lacks the median, the symbols or the classes; export it again"
-        )
     return signature
+
+
+def _contradictions(model: onnx.ModelProto, signature: Signature) -> Iterator[str]:
+    """What a signature says that cannot be, or that its graph does not bear out."""
+    if any(size < 1 for tensor in signature.state for size in tensor.shape) or signature.row_width > MOST_ROW:
+        yield f"has a state that is no row of 1 to {MOST_ROW} numbers"
+    for what, names in _names(signature).items():
+        if len(set(names)) < len(names):
+            yield f"names one of its {what} twice"
+    if not signature.features or not signature.targets:
+        yield "has no features or no targets"
+    if signature.task != "class" and not set(signature.targets) <= set(signature.features):
+        yield "names unknown targets"
+    levels = signature.levels
+    if (0.5 not in levels) if signature.task == "number" else signature.output_shape[1] < 2:
+        yield "lacks the median, the symbols or the classes"
+    if not all(0 < level < 1 for level in levels) or list(levels) != sorted(set(levels)):
+        yield "has levels that do not ascend from 0 to 1"
+    batch, event = (None,), (None, None)
+    columns = (*event, signature.columns)
+    expected = {"x": columns, "mask": columns, **{t.input: (*batch, *t.shape) for t in signature.state}}
+    yield from _told(expected, model.graph.input)
+    expected = {t.output: (*batch, *t.shape) for t in signature.state}
+    expected |= {signature.output: (*event, *signature.output_shape), "surprise": (*event, len(signature.targets))}
+    yield from _told(expected, model.graph.output)
+
+
+def _names(signature: Signature) -> dict[str, Sequence[object]]:
+    """What must be told apart."""
+    return {
+        "features": signature.features,
+        "targets": signature.targets,
+        "symbols": signature.symbols,
+        "classes": signature.classes,
+        "lags": signature.lags,
+        "states": ["x", "mask", *(tensor.input for tensor in signature.state)],
+        "outputs": [signature.output, "surprise", *(tensor.output for tensor in signature.state)],
+    }
+
+
+def _told(expected: Mapping[str, tuple[int | None, ...]], values: Sequence[onnx.ValueInfoProto]) -> Iterator[str]:
+    """Where a graph's inputs, or outputs, are others than expected. None: a size that must be open."""
+    shapes = {value.name: trust.shape_of(value) for value in values}
+    if missing := sorted(expected.keys() - shapes.keys()):
+        yield f"names {', '.join(missing)}, which the graph lacks"
+    if more := sorted(shapes.keys() - expected.keys()):
+        yield f"does not name {', '.join(more)}, which the graph has"
+    for name, shape in expected.items():
+        if name in shapes and shapes[name] != shape:
+            yield f"says that {name} is float32 {_shown(shape)}; in the graph it is {_shown(shapes[name])}"
+
+
+def _shown(shape: tuple[int | None, ...] | None) -> str:
+    return "of another kind" if shape is None else f"[{', '.join('*' if n is None else str(n) for n in shape)}]"
 
 
 class _Version(msgspec.Struct):
