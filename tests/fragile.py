@@ -27,7 +27,7 @@ def fragile_model(path: Path, **shape: Any) -> Path:
         [
             helper.make_node("Less", ["x", "f_least"], ["f_below"]),
             helper.make_node("Where", ["f_below", "f_inf", "f_none"], ["f_each"]),
-            helper.make_node("ReduceSum", ["f_each", "f_axes"], ["f_stream"], keepdims=0),
+            helper.make_node("ReduceMax", ["f_each", "f_axes"], ["f_stream"], keepdims=0),
             helper.make_node("Unsqueeze", ["f_stream", "f_columns"], ["f_column"]),
             helper.make_node("Add", [f"{output}_sound", "f_column"], [output]),
         ]
