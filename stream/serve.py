@@ -19,6 +19,7 @@ from stream.child import Parent
 from stream.configuration import load
 from stream.errors import UsageError
 from stream.member import Member
+from stream.security import client_properties
 from stream.settings import Settings
 from stream.state.files import check_usable
 from stream.topics import prepare
@@ -67,9 +68,8 @@ def work(descriptor: int) -> None:
 def _run(settings: Settings, make: Make) -> None:
     client = choose(settings.kafka.client)
     model = provider.load(settings.model.path, settings.model.provider)
-    identity = Identity(
-        settings.kafka.bootstrap_servers, settings.application_id, settings.slot, settings.kafka.properties
-    )
+    properties = client_properties(settings.kafka)
+    identity = Identity(settings.kafka.bootstrap_servers, settings.application_id, settings.slot, properties)
     if settings.state.state_dir is not None:
         check_usable(settings.state.state_dir)  # before any topic is made
     layout = prepare(settings, identity, model.fingerprint)

@@ -67,11 +67,30 @@ class KafkaSection(Section):
     replication_factor: int | None = option(
         None, "replicas of topics that are created", shown="the broker's default", ge=1, le=32767
     )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] | None = option(
+        None, "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", shown="PLAINTEXT"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = option(
+        None, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", shown="none"
+    )
+    sasl_username: str | None = option(None, "who logs in with SASL", shown="none", min_length=1)
+    sasl_password: SecretStr | None = option(None, "its password", min_length=1)
+    ssl_ca: Path | None = option(
+        None, "PEM file of the authorities that may sign the brokers' certificates", shown="the system's"
+    )
+    ssl_certificate: Path | None = option(None, "PEM file of this client's certificate and its chain", shown="none")
+    ssl_key: Path | None = option(None, "PEM file of that certificate's key", shown="the certificate's file")
+    ssl_key_password: SecretStr | None = option(None, "what that key is encrypted with", min_length=1)
     properties: dict[str, str] = option(
         dict,
-        "client properties in librdkafka's names, e.g. security.protocol; in the environment as one JSON object",
+        "further client properties in librdkafka's names, e.g. linger.ms; in the environment as one JSON object",
         flag="",
     )
+
+    @field_validator("security_protocol", "sasl_mechanism", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -169,7 +188,9 @@ class LimitsSection(Section):
 
 class HttpSection(Section):
     http: str = option("", "HOST:PORT of the page, the questions, health and metrics", shown="off")
-    token: SecretStr | None = option(None, "what whoever asks must send; without one only this machine may ask", flag="")
+    token: SecretStr | None = option(
+        None, "what whoever asks must send; without one only this machine may ask", flag=""
+    )
     http_insecure: bool = option(False, "let all who reach HOST:PORT ask, without a token", shown="off")
     stuck_after: float = option(60.0, "seconds in which the loop must come round to be healthy", gt=0, le=YEARS)
 

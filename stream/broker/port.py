@@ -41,7 +41,8 @@ class Identity:
     bootstrap_servers: str
     group: str  # the application id
     slot: str  # <application-id>-<instance-id>[-worker]
-    client_properties: Mapping[str, str] = field(default_factory=dict)  # security, in librdkafka's names
+    # In librdkafka's names. Passwords are among them: never to be shown.
+    client_properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Listener(Protocol):

@@ -27,6 +27,7 @@ def settings_of(config: Path | None, required: tuple[str, ...] = (), **kafka: An
 def identity_of(settings: "Settings", doing: str) -> "Identity":
     """Who the command is towards the brokers; never anybody's slot. doing: one word."""
     from stream.broker.port import Identity
+    from stream.security import client_properties
 
     application, kafka = settings.application_id, settings.kafka
-    return Identity(kafka.bootstrap_servers, application, f"{application}-{doing}", kafka.properties)
+    return Identity(kafka.bootstrap_servers, application, f"{application}-{doing}", client_properties(kafka))

@@ -24,8 +24,9 @@ def test_a_login_in_kafka_pythons_names() -> None:
     }
 
 
-def test_confluent_takes_them_as_they_are() -> None:
-    assert for_confluent({**LOGIN, "fetch.min.bytes": "1000"}) == {**LOGIN, "fetch.min.bytes": "1000"}
+def test_confluent_takes_them_in_one_spelling() -> None:
+    wanted = {**LOGIN, "security.protocol": "SASL_SSL", "fetch.min.bytes": "1000"}
+    assert for_confluent({**LOGIN, "fetch.min.bytes": "1000"}) == wanted
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))

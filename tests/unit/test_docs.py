@@ -10,6 +10,7 @@ import pytest
 from pydantic import ByteSize, SecretStr
 
 from stream.configuration import Option, load, options
+from stream.secrets import is_secret
 from stream.settings import Section, Settings
 from tests.pages import table_of
 from tests.service import ROOT
@@ -45,7 +46,8 @@ def table() -> str:
         choices = get_args(option.type) if get_origin(option.type) is Literal else ()
         meaning = option.help + (f": {', '.join(f'`{choice}`' for choice in choices)}" if choices else "")
         key = f"`[{option.section}] {option.name}`"
-        lines.append(f"| {flag} | {key} | `{variable(option)}` | {option.default} | {meaning} |")
+        variables = f"`{variable(option)}`" + (f" or `{variable(option)}_FILE`" if is_secret(option.type) else "")
+        lines.append(f"| {flag} | {key} | {variables} | {option.default} | {meaning} |")
     return "\n".join(lines)
 
 
