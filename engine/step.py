@@ -64,6 +64,11 @@ class Engine:
         return streams * self._stream_bytes + max(0, self.slots.key_bytes - streams * KEY_LENGTH)
 
     @property
+    def limit(self) -> int:
+        """Memory that they may take."""
+        return self.slots.capacity * self._stream_bytes
+
+    @property
     def room(self) -> int:
         """How many more streams can be taken in."""
         return self.slots.capacity - -(-self.size // self._stream_bytes)
@@ -188,7 +193,7 @@ class Engine:
 
     def _expired(self, slots: Ints, clock: Ints, new: Bools, ttl: int) -> Bools | None:
         """[events]: whether a new event comes more than ttl after its stream's last one. None: no event does."""
-        known = self.bank.offset[slots] >= 0
+        known = (self.bank.offset[slots] >= 0) | (self.bank.step[slots] > 0)
         gap = clock - np.where(known, self.bank.clock[slots], clock.min())
         if not (new & (gap > ttl)).any():  # what came before in this batch is no earlier
             return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.model import Network
 from engine.step import Engine
-from stream import formats
+from stream import formats, metrics
 from stream.admission import Admission, Beginnings
 from stream.broker.port import Client, Identity
 from stream.ceiling import Ceiling
@@ -73,6 +73,7 @@ def worker_of(
 
             spill = stack.enter_context(contextlib.closing(Spill(place.spill_path, model.row_width)))
             storage = Storage(place, spill)
+            metrics.DISK_ROWS.set_function(spill.__len__)
         try:
             capacity = Engine.capacity_for(model, settings.limits.memory_limit)
             engine = Engine(model, capacity, None if storage is None else storage.spill)
@@ -182,7 +183,7 @@ def assemble(
         mending=Mending(link, group, own_offsets, pending, access.broker_timeout, clock, stopping),
         admission=admission,
         ceiling=ceiling,
-        watch=Watch(layout.input, layout.changelog, looks, watching, clock),
+        watch=Watch(layout.input, layout.changelog, looks, watching, link.heard, clock),
         snapshots=snapshots,
     )
     plan = Plan(

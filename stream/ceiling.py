@@ -9,6 +9,7 @@ import structlog
 from engine.columns import Ints
 from engine.rows import Rows
 from engine.step import Attic, Engine
+from stream import metrics
 from stream.broker.port import Records
 from stream.state.checkpoint import Checkpoint
 
@@ -102,4 +103,5 @@ class Ceiling:
             self._disk.put(number, rows)
             self._moved(number, rows)
             self._engine.slots.forget(resting)
+            metrics.SPILLED_ROWS.inc(len(resting))
         return self._engine.room >= streams or self._tell(streams)

@@ -51,7 +51,7 @@ class Release(Enum):
 class Standing(Enum):
     """What a worker's partitions are at, all in all."""
 
-    ON_THE_WAY = auto()  # it is not in the group yet, or has partitions that are not live
+    ON_THE_WAY = auto()  # it is not in the group yet, has partitions that are not live, or finds no broker
     READY = auto()  # it has some, and each is live
     EMPTY = auto()  # it is in the group, and has none
     HALTED = auto()  # it has some, and none can be served

@@ -50,7 +50,10 @@ class Link:
         self._away_since: float | None = None  # when a poll first found no broker
         self._polled_at = clock()  # when a poll last found one
         self._away = False  # longer than a session, since the last commit
-        self.patiently = Patience(access.broker_timeout, clock, stopping, self.wait)
+        self._answered_at = clock()  # when a broker last answered
+        self.answers = True  # whether one did when it was last asked; safe to ask from another thread
+        self.patient_at = clock()  # when it was last waited for on purpose; as `answers`
+        self.patiently = Patience(access.broker_timeout, clock, stopping, self._pause)
 
     def connect(self) -> None:
         """A new delivery. The one before it in this slot, here or in another process, is fenced."""
@@ -67,6 +70,7 @@ class Link:
                 queue_bytes=max(a.in_flight_bytes // 2, 4 * a.record_bytes),
             )
         )
+        self.heard(True)
 
     def join(self, listener: Listener) -> None:
         """A new member of the group."""
@@ -118,6 +122,7 @@ class Link:
             if self._away_since is None:
                 self._away_since = now
                 log.warning("broker_is_away", reason=str(error))
+            self.heard(False)
             if self._stopping() or now - self._away_since > self._access.broker_timeout:
                 raise given_up(error) from None
             time.sleep(AWAY)
@@ -141,6 +146,24 @@ class Link:
     def proven(self) -> None:
         """A commit took place."""
         self._away = False
+        self.heard(True)
+
+    def heard(self, answer: bool) -> None:
+        """A broker was asked something, and answered or did not. On any thread."""
+        self.answers = answer
+        if answer:
+            self._answered_at = self._clock()
+
+    @property
+    def silent(self) -> float:
+        """Seconds since a broker last answered. Safe to ask from another thread."""
+        return self._clock() - self._answered_at
+
+    def _pause(self, seconds: float) -> None:
+        """Between two calls that find no broker. Whoever waits so is not stuck."""
+        self.heard(False)
+        self.patient_at = self._clock()
+        self.wait(seconds)
 
     def wait(self, seconds: float) -> None:
         """Let time pass without losing the membership. Everything must be paused."""

@@ -34,11 +34,13 @@ class Member(Worker):
     @property
     def standing(self) -> Standing:
         phases = {p.phase for p in list(self._group.partitions.values())}
+        if phases == {Phase.HALTED}:
+            return Standing.HALTED
+        if not self._link.answers:
+            return Standing.ON_THE_WAY
         if not phases and self._joined:
             return Standing.EMPTY
-        if phases == {Phase.LIVE}:
-            return Standing.READY
-        return Standing.HALTED if phases == {Phase.HALTED} else Standing.ON_THE_WAY
+        return Standing.READY if phases == {Phase.LIVE} else Standing.ON_THE_WAY
 
     def _turn(self) -> None:
         self._joined = True

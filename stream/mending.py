@@ -67,7 +67,6 @@ class Mending:
         began = self._clock()
         self._mended, replaced = error, self._replaced(error)
         log.warning("transaction_lost", reason=str(error))
-        metrics.TRANSACTIONS.labels("lost").inc()
         self._group.may_commit = False
         self._link.source.pause([p.number for p in self._group.present()])
         happened, aborted = False, isinstance(error, GenerationOver)
@@ -78,6 +77,7 @@ class Mending:
                 log.warning("not_aborted", reason=str(failed))
                 aborted, replaced = False, replaced or self._replaced(failed)
                 self._mended = failed
+        metrics.TRANSACTIONS.labels("aborted" if aborted else "lost").inc()
         if not aborted:
             self._link.delivery.close()
         self._wait(error)

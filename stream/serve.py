@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-import stream
 from stream import logs, metrics, provider
+from stream.announcement import announce
 from stream.assembly import Make, worker_of
 from stream.broker.clients import choose
 from stream.broker.port import Identity
@@ -78,23 +78,7 @@ def _run(settings: Settings, make: Make) -> None:
             f"--workers {settings.delivery.workers}: --input-topic {settings.kafka.input_topic} has "
             f"{layout.partitions} partitions, and a worker without one has nothing to do; give at most so many"
         )
-    metrics.MODEL_INFO.labels(model.fingerprint[:8], model.provider).set(1)
-    log.info(
-        "serving",
-        model=str(settings.model.path),
-        fingerprint=model.fingerprint[:8],
-        provider=model.provider,
-        client=client.name,
-        delivery=settings.delivery.delivery,
-        application_id=settings.application_id,
-        slot=settings.slot,
-        input=f"{settings.kafka.input_topic} [{layout.partitions}]",
-        output=settings.kafka.output_topic,
-        dead_letters=settings.dead_letter_topic,
-        changelog=layout.changelog.name,
-        state_dir=str(settings.state.state_dir or ""),
-        statecast=stream.VERSION,
-    )
+    announce(settings, client, model, layout)
     with (
         _stop_signal(settings.delivery.stop_timeout) as stopping,
         worker_of(settings, client, identity, model, layout, stopping.is_set, make) as worker,

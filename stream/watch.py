@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stream.broker.admin import TopicInfo
-from stream.errors import BrokerFault, EnvironmentFault
+from stream.errors import BrokerFault, EnvironmentFault, Unavailable
 from stream.state.questions import Answer, Questions
 
 FIRST = 2.0  # seconds after the start: a restart is what leaves partitions without an owner
@@ -39,12 +39,15 @@ class Watch:
         changelog: TopicInfo,
         looks: Looks,
         questions: Questions,
+        heard: Callable[[bool], None],
         clock: Callable[[], float],
     ) -> None:
+        """heard: is told, on the thread that asks, whether a broker answered."""
         self._source = source
         self._topics = {"--input-topic": source, "changelog": changelog}  # by what messages call them
         self._looks = looks
         self._questions = questions
+        self._heard = heard
         self._clock = clock
         self._next = clock() + FIRST
         self._asked: Answer[_Found] | None = None
@@ -72,10 +75,16 @@ class Watch:
         return set()
 
     def _look(self) -> _Found:
-        return _Found(
-            {option: self._looks.topic(topic.name) for option, topic in self._topics.items()},
-            self._looks.unowned(self._source.name, self._source.partitions),
-        )
+        try:
+            found = _Found(
+                {option: self._looks.topic(topic.name) for option, topic in self._topics.items()},
+                self._looks.unowned(self._source.name, self._source.partitions),
+            )
+        except BrokerFault as error:
+            self._heard(not isinstance(error, Unavailable))  # a refusal is an answer
+            raise
+        self._heard(True)
+        return found
 
 
 def check(option: str, before: TopicInfo, now: TopicInfo | None) -> None:

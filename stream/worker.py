@@ -10,12 +10,11 @@ Invariants
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
 from engine.step import Engine
-from stream import metrics
+from stream import gauges, metrics
 from stream.admission import Admission
 from stream.broker.port import Records
 from stream.ceiling import Ceiling
@@ -87,12 +86,12 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether every partition that is assigned here is live."""
-        return self._group.ready
+        """Whether every partition that is assigned here is live, and a broker answers."""
+        return self._group.ready and self._link.answers
 
     def idle_seconds(self) -> float:
-        """How long ago the loop last came round."""
-        return self._clock() - self._turned_at
+        """How long ago the loop last came round, or waited for a broker that is away."""
+        return self._clock() - max(self._turned_at, self._link.patient_at)
 
     def run(self) -> None:
         """Work until told to stop, or until the plan's end is reached. What was done is then committed."""
@@ -101,7 +100,7 @@ class Worker:
         self._link.patiently(self._admission.connect)
         self._group.may_commit = True
         self._link.join(self._group)
-        self._show()
+        gauges.show(self._group, self._engine, self._ceiling, self._link, lambda: self.ready, self.idle_seconds)
         stopped = False
         try:
             if self._plan.until_end:
@@ -226,13 +225,6 @@ class Worker:
                 mend="other members of the group have them, or their places are kept until their sessions end",
             )
 
-    def _show(self) -> None:
-        """What is here now: read by whoever asks for the metrics, on another thread."""
-        for phase in Phase:
-            metrics.PARTITIONS.labels(phase.value).set_function(partial(_count, self._group, phase))
-        metrics.STREAMS.set_function(lambda: len(self._engine.slots))
-        metrics.BANK_BYTES.set_function(lambda: self._engine.size)
-
     def _complain(self) -> None:
         """Raise EnvironmentFault where some partition could not be served."""
         for partition in self._group.in_phase(Phase.HALTED):
@@ -282,10 +274,6 @@ class Worker:
         self._link.connect()
         self._group.may_commit = True
         self._link.join(self._group)
-
-
-def _count(group: Group, phase: Phase) -> int:
-    return len(group.in_phase(phase))
 
 
 def _below(batch: Records, until: int) -> Records:

@@ -1,5 +1,6 @@
 """Which client library serves. Each is imported only when it is chosen."""
 
+import importlib.metadata
 import importlib.util
 
 from stream.broker.port import Client
@@ -22,3 +23,9 @@ def choose(name: str) -> Client:
     from stream.broker.kafka_python import KafkaPythonClient
 
     return KafkaPythonClient()
+
+
+def version(client: Client) -> str:
+    """Of its library, as it is installed."""
+    package = "confluent-kafka" if client.name == "confluent" else client.name
+    return importlib.metadata.version(package)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from engine.columns import Bools, Ints
 from engine.step import Engine
+from stream import metrics
 from stream.state.dirty import Dirty
 
 SHARE = 0.1  # of the loop's time that may go into rows that are not due yet
@@ -187,6 +188,7 @@ class Checkpoint:
         """Evicted streams leave the bank. After `engine.keep`: no copy may outlive its slot."""
         for part in plan.parts.values():
             self._engine.slots.forget(part.evicted)
+            metrics.EVICTED.inc(len(part.evicted))
 
     def took(self, rows: int, seconds: float) -> None:
         """So many rows were prepared and handed to the producer in so many seconds."""

@@ -20,6 +20,7 @@ import structlog
 from engine.columns import Ints
 from engine.rows import Rows
 from engine.step import Engine
+from stream import metrics
 from stream.errors import EnvironmentFault, Unavailable
 from stream.partitions import Partition, Phase
 from stream.state import changelog
@@ -162,7 +163,7 @@ class Snapshots:
         try:
             self._last = self._answer(lambda: self._origin.ends(live), time.monotonic() + ASK) if live else {}
         except EnvironmentFault as error:
-            log.warning("snapshot_failed", reason=str(error))
+            _failed(error)
         self._unproven = set(self._last)
 
     def last(self) -> None:
@@ -177,11 +178,12 @@ class Snapshots:
                     if time.monotonic() > deadline:
                         taking.writer.abandon()
                         log.warning("snapshot_given_up", partition=number, reason=f"not written within {LAST:g} s")
+                        metrics.SNAPSHOTS.labels("failed").inc()
                         return
                     self._copy(taking)
-                log.info("snapshot_taken", partition=number)
+                _taken(number)
         except (SnapshotFailed, EnvironmentFault) as error:
-            log.warning("snapshot_failed", reason=str(error))
+            _failed(error)
 
     def _answer(self, call: Callable[[], dict[int, int]], deadline: float) -> dict[int, int]:
         """Ask where every question is asked, and wait. Raises Unavailable at the deadline."""
@@ -202,7 +204,7 @@ class Snapshots:
             try:
                 end = asked.get().get(number)
             except EnvironmentFault as error:
-                log.warning("snapshot_failed", partition=number, reason=str(error))
+                _failed(error, partition=number)
                 end = None
             self._waiting.pop(0)
             if end is not None and number in self._keeper.markers:
@@ -220,9 +222,9 @@ class Snapshots:
             self._copy(taking)
             if taking.finished and taking.writer.done():
                 self._taking = None
-                log.info("snapshot_taken", partition=taking.number)
+                _taken(taking.number)
         except (SnapshotFailed, EnvironmentFault) as error:
-            log.warning("snapshot_failed", partition=taking.number, reason=str(error))
+            _failed(error, partition=taking.number)
             taking.writer.abandon()
             self._unproven.discard(taking.number)
             self._taking = None
@@ -244,3 +246,13 @@ class Snapshots:
                 taking.finished = True
         while taking.pending and taking.writer.add(taking.pending[0]):
             taking.pending.pop(0)
+
+
+def _taken(partition: int) -> None:
+    metrics.SNAPSHOTS.labels("taken").inc()
+    log.info("snapshot_taken", partition=partition)
+
+
+def _failed(error: Exception, **where: int) -> None:
+    metrics.SNAPSHOTS.labels("failed").inc()
+    log.warning("snapshot_failed", reason=str(error), **where)
