@@ -10,7 +10,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from stream.errors import UsageError
@@ -48,7 +48,7 @@ class Access:
 
     address: Address  # as given
     bound: Address  # as the system sees it
-    token: str | None
+    token: str | None = field(repr=False)
     stuck_after: float  # seconds
 
     @classmethod

@@ -1,7 +1,9 @@
 """A request's way: who asks, what for, with what; then the endpoint's answer, or one line that says what is wrong."""
 
 import asyncio
+import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -69,7 +71,10 @@ class Application:
         except ClientDisconnect:
             return
         except Exception as error:
-            log.exception("http_failed", method=request.method, error=str(error))
+            # No traceback: what it shows of a request may hold the token.
+            frames = traceback.extract_tb(error.__traceback__)
+            places = " ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+            log.error("http_failed", error=repr(error), at=places)
             response = Problem(500, "this failed; the log says why").response()
         await response(scope, receive, with_headers)
 

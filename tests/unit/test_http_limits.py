@@ -1,0 +1,259 @@
+"""What one who asks can cost the server: bytes, time and connections are bounded, for the slow and the greedy, too."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stream import inquiries as asked
+from stream.http import application, asking, connections, following
+from tests.service import eventually
+from tests.web import ask, raw, server
+from tests.web import following as follow
+
+STREAM = asked.Stream(b"x", 0, 1, 1, 1)
+SAID = {"prediction": 1.0, "lower": 0.0, "upper": 2.0}
+
+
+def event(offset: int, padding: str = "") -> asked.Event:
+    return asked.Event(0, offset, 1000 + offset, offset + 1, {"value": padding or 1.0}, None, SAID, None)
+
+
+class Log:
+    """A stream in partition 0 whose events are remembered; the list may grow while somebody follows."""
+
+    def __init__(self, *events: asked.Event) -> None:
+        self.events = list(events)
+        self.here = True
+        self.follows: list[asked.Follow] = []
+
+    def __call__(self, inquiry: asked.Inquiry) -> list[asked.Answer]:
+        match inquiry:
+            case asked.Find():
+                return [asked.Found(0, True, (STREAM,), (SAID,), (None,)) if self.here else asked.Found(0, False)]
+            case asked.Follow():
+                self.follows.append(inquiry)
+                new = tuple(one for one in self.events if one.offset > inquiry.after)
+                return [asked.Followed(0, self.here, new)]
+            case asked.Browse(limit=limit):
+                return [asked.Listed((asked.Stream(b"k" * 4096, 0, 1, 1, 1),) * limit, True)]
+        return []
+
+
+def closed(connection: socket.socket) -> bool:
+    """Waits until the other end has closed; whether it did so without a word."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def until(connection: socket.socket, end: bytes) -> bytes:
+    """What is received, up to this."""
+    received = b""
+    while end not in received:
+        part = connection.recv(4096)
+        assert part, received
+        received += part
+    return received
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with server(Log()) as address:
+        yield address
+
+
+# Bytes.
+
+
+def test_a_body_that_is_too_long_is_refused_with_and_without_its_length(address: str) -> None:
+    long = b'{"steps": 1' + b" " * application.BODY + b"}"
+    assert ask(address, "/v1/streams/x/forecast", "POST", long, content_type="application/json").status == 413
+    with raw(address) as connection:
+        connection.sendall(
+            b"POST /v1/streams/x/forecast HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%b\r\n0\r\n\r\n" % (len(long), long)
+        )
+        assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+def test_a_body_where_none_belongs_is_not_looked_at(address: str) -> None:
+    assert ask(address, "/v1/overview", "GET", b"x" * 1000).status == 200
+    assert ask(address, "/v1/streams/x", "DELETE", b"x" * (application.BODY + 1)).status == 413
+
+
+def test_a_head_without_end_and_what_is_no_http_are_refused(address: str) -> None:
+    for sent in (b"GET / HTTP/1.1\r\nX: " + b"x" * (80 << 10), b"\x16\x03\x01\r\n\r\n"):
+        with raw(address) as connection:
+            connection.sendall(sent)
+            assert connection.recv(12) == b"HTTP/1.1 400"
+
+
+# Time.
+
+
+@pytest.mark.parametrize(
+    ("before", "sent"), [(b"", b""), (b"", b"GET / HTTP/1.1\r\nHos"), (HEALTH, b"GET / HTTP/1.1\r\nHos")]
+)
+def test_who_does_not_end_a_request_is_dropped(monkeypatch: pytest.MonkeyPatch, before: bytes, sent: bytes) -> None:
+    monkeypatch.setattr(connections, "HEAD", 0.3)
+    with server() as address, raw(address) as connection:
+        if before:  # the second request on a connection is bound like the first
+            connection.sendall(before)
+            until(connection, b"ok\n")
+        connection.sendall(sent)
+        assert closed(connection)
+
+
+def test_who_does_not_end_a_body_is_told_and_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "ARRIVED", 0.2)
+    with server() as address, raw(address) as connection:
+        connection.sendall(
+            b"POST /v1/streams/x/forecast HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        assert connection.recv(12) == b"HTTP/1.1 408"
+        while connection.recv(4096):
+            pass
+
+
+@pytest.mark.parametrize("path", [b"/v1/streams?limit=1000", b"/v1/streams/x/events"])
+def test_who_does_not_read_the_answer_is_dropped_and_costs_little(monkeypatch: pytest.MonkeyPatch, path: bytes) -> None:
+    # Given: room for one connection; answers of megabytes, or events without end
+    monkeypatch.setattr(connections, "TAKEN", 0.5)
+    monkeypatch.setattr(connections, "MOST", 1)
+    monkeypatch.setattr(following, "LOOK", 0.0)
+    log = Log(*(event(offset, "x" * 10_000) for offset in range(2000)))
+    with server(log) as address, raw(address) as greedy:
+        greedy.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        def again() -> bool:
+            with raw(address) as other:
+                other.sendall(HEALTH)
+                return not closed(other)
+
+        # When: it never reads. Then: its place becomes free, and no further events are asked for
+        eventually("another one has the place", again)
+        assert len(log.follows) <= 1
+
+
+# How many.
+
+
+def test_who_comes_when_all_places_are_taken_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST", 2)
+    with server() as address, raw(address) as one:
+        one.sendall(HEALTH)
+        until(one, b"ok\n")
+        with raw(address) as two:
+            two.sendall(HEALTH)
+            until(two, b"ok\n")
+            with raw(address) as three:
+                assert closed(three)
+        eventually("a place is free again", lambda: ask(address, "/healthz").status == 200)
+
+
+def test_questions_that_take_long_leave_the_health_alone_and_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "WAITING", 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(_: asked.Inquiry) -> list[asked.Answer]:
+        begun.set()
+        go_on.wait(60)
+        return [asked.Listed((), False)]
+
+    with server(slowly) as address:
+        found: list[int] = []
+        first = threading.Thread(target=lambda: found.append(ask(address, "/v1/streams").status))
+        first.start()
+        assert begun.wait(60)
+        assert ask(address, "/v1/streams").status == 503
+        assert ask(address, "/healthz").status == 200
+        go_on.set()
+        first.join(60)
+        assert found == [200]
+
+
+# Those who follow.
+
+
+def test_who_follows_has_what_is_remembered_and_then_each_event_as_it_comes() -> None:
+    log = Log(event(3), event(5))
+    with server(log) as address, follow(address, "/v1/streams/x/events") as events:
+        assert [next(events)["id"], next(events)["id"]] == [3, 5]
+        log.events.append(event(6))
+        assert next(events) == {
+            "id": 6,
+            "data": {
+                **SAID, "partition": 0, "offset": 6, "ts": 1006, "step": 7, "actual": {"value": 1.0}, "expected": None,
+                "surprise": None,
+            },
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"), [("?after=4", {}), ("", {"last_event_id": "4"}), ("?after=1", {"last_event_id": "4"})]
+)
+def test_who_comes_again_misses_nothing_and_has_nothing_twice(path: str, headers: dict[str, str]) -> None:
+    with (
+        server(Log(*(event(offset) for offset in range(7)))) as address,
+        follow(address, f"/v1/streams/x/events{path}", **headers) as events,
+    ):
+        assert [next(events)["id"], next(events)["id"]] == [5, 6]
+
+
+def test_a_line_that_is_silent_says_that_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "SILENCE", 0.0)
+    with server(Log()) as address, raw(address) as connection:
+        connection.sendall(b"GET /v1/streams/x/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for _ in range(3):
+            until(connection, b": still here\n\n")
+
+
+def test_no_more_follow_than_there_are_places_and_a_place_is_free_again() -> None:
+    with pytest.MonkeyPatch.context() as patch, server(Log(event(1))) as address:
+        patch.setattr(following, "MOST", 2)
+        with follow(address, "/v1/streams/x/events") as one:
+            next(one)
+            with follow(address, "/v1/streams/x/events") as two:
+                next(two)
+                assert ask(address, "/v1/streams/x/events").status == 503
+
+        def again() -> bool:
+            with raw(address) as connection:
+                connection.sendall(b"GET /v1/streams/x/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return connection.recv(12) == b"HTTP/1.1 200"
+
+        eventually("there is a place again", again)
+
+
+def test_a_stream_whose_partition_goes_away_ends_and_says_where_it_is_when_asked_again() -> None:
+    log = Log(event(1))
+    with server(log) as address, follow(address, "/v1/streams/x/events") as events:
+        next(events)
+        log.here = False
+        assert list(events) == []
+        assert ask(address, "/v1/streams/x/events").status == 421
+
+
+def test_nobody_follows_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "LIFE", 0.1)
+    with server(Log(event(1))) as address, follow(address, "/v1/streams/x/events") as events:
+        assert [one["id"] for one in events] == [1]
+
+
+def test_a_stop_ends_open_streams_in_order_and_soon() -> None:
+    stack = server(Log(event(1)))
+    address = stack.__enter__()
+    with follow(address, "/v1/streams/x/events") as events:
+        next(events)
+        began = time.monotonic()
+        stack.__exit__(None, None, None)
+        assert list(events) == []  # an end in order: the last chunk came
+    assert time.monotonic() - began < 30
