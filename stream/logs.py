@@ -1,9 +1,14 @@
-"""One log, on stderr: lines for people at a terminal, JSON for machines."""
+"""One log, on stderr: lines for people at a terminal, JSON for machines. No warning repeats at the rate of events, of
+polls or of retries: see `repeats`."""
 
+import atexit
 import logging
 import sys
+import time
 
 import structlog
+
+from stream.repeats import SUPPRESSED, WHILE, Repeats, later
 
 
 def configure(level: str, form: str, terminal: bool | None = None, worker: int | None = None) -> None:
@@ -15,6 +20,11 @@ def configure(level: str, form: str, terminal: bool | None = None, worker: int |
     def named(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         return event if worker is None else {**event, "worker": worker}
 
+    def suppressed(event: str, count: int) -> None:
+        structlog.get_logger().warning(SUPPRESSED, what=event, times=count, seconds=WHILE)
+
+    repeats = Repeats(time.monotonic, later, suppressed)
+    atexit.register(repeats.sum_up)
     shared: list[structlog.typing.Processor] = [
         named,
         structlog.stdlib.add_log_level,
@@ -25,7 +35,7 @@ def configure(level: str, form: str, terminal: bool | None = None, worker: int |
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, last],
+        processors=[repeats, *shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -42,5 +52,6 @@ def configure(level: str, form: str, terminal: bool | None = None, worker: int |
         )
     )
     handler.setLevel(max(threshold, logging.WARNING))
+    handler.addFilter(repeats)
     root = logging.getLogger()
     root.handlers[:] = [handler]
