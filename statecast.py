@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from stream.ops import state_commands
+from stream.ops import deadletter_commands, state_commands
 
 # What a command needs beyond the service, and the extra that brings it.
 EXTRAS = {
@@ -324,6 +324,7 @@ def inspect_(
 
 
 app.add_typer(state_commands.app, name="state")
+app.add_typer(deadletter_commands.app, name="deadletter")
 
 
 @app.command()

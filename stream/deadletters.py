@@ -5,6 +5,12 @@ from collections.abc import Mapping, Sequence
 from stream.broker.port import Headers, Records
 from stream.codec import Decoded, Rejected
 
+CODE, MESSAGE, TOPIC, PARTITION, OFFSET = (
+    f"__statecast.errors.{name}" for name in ("code", "message", "topic", "partition", "offset")
+)
+RETRIED = "__statecast.retried.offset"  # of a record that is no letter: the offset of one that was put back
+RETRY_OF = "__statecast.retry.of"  # of an event that was a letter: which
+
 ROOM = 65_536  # bytes by which a dead letter may be larger than its event: headers, and what a record costs beside them
 _RECORD_OVERHEAD = 512
 
@@ -12,11 +18,11 @@ _RECORD_OVERHEAD = 512
 def letter(event: Rejected, topic: str, limit: int) -> tuple[bytes | None, Headers]:
     """(value, headers) of the dead letter; a value that would not fit the topic's limit (bytes) stays behind."""
     headers: Headers = [
-        ("__statecast.errors.code", event.code.encode()),
-        ("__statecast.errors.message", event.message.encode()),
-        ("__statecast.errors.topic", topic.encode()),
-        ("__statecast.errors.partition", str(event.partition).encode()),
-        ("__statecast.errors.offset", str(event.offset).encode()),
+        (CODE, event.code.encode()),
+        (MESSAGE, event.message.encode()),
+        (TOPIC, topic.encode()),
+        (PARTITION, str(event.partition).encode()),
+        (OFFSET, str(event.offset).encode()),
     ]
     size = sum(len(name) + len(text) for name, text in headers) + len(event.key or b"") + len(event.value or b"")
     return (event.value if size + _RECORD_OVERHEAD <= limit else None), headers
