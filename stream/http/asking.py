@@ -1,38 +1,53 @@
-"""Questions put to the service from the server's thread: each waits on another one, and not too many wait."""
+"""Questions put to the service from the server's thread: each waits on another one, and not too many wait.
+
+There are lanes, so that forecasts, which take long, and those who follow, who ask again and again, hold nobody else up.
+"""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from stream.http import told
 from stream.http.problem import Problem
 from stream.http.view import View
-from stream.inquiries import Answer, Describe, Described, Inquiry
+from stream.inquiries import Answer, Describe, Described, Follow, Forecast, Inquiry
 
-THREADS = 8
-WAITING = 64  # questions that are asked or wait for their turn
+
+@dataclass
+class Lane:
+    threads: int
+    most: int  # questions that are asked or wait for their turn
+    waiting: int = 0
+    pool: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = ThreadPoolExecutor(self.threads, "http-asks")
 
 
 class Asker:
     def __init__(self, view: View) -> None:
         self._view = view
-        self._pool = ThreadPoolExecutor(THREADS, "http-asks")
-        self._streams = ThreadPoolExecutor(THREADS, "http-follows")  # so that those who follow keep no one else waiting
-        self._waiting = 0
+        self._quick, self._long, self._again = Lane(8, 64), Lane(2, 8), Lane(8, 64)
         self._model: Described | None = None
 
     async def ask(self, inquiry: Inquiry) -> list[Answer]:
         """Raises Problem where too many wait already."""
-        if self._waiting >= WAITING:
+        lane = self._lane(inquiry)
+        if lane.waiting >= lane.most:
             raise Problem(503, "too many questions at a time; ask again later", {"Retry-After": "1"})
-        self._waiting += 1
+        lane.waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._view.ask, inquiry)
+            return await asyncio.get_running_loop().run_in_executor(lane.pool, self._view.ask, inquiry)
         finally:
-            self._waiting -= 1
+            lane.waiting -= 1
 
-    async def follow(self, inquiry: Inquiry) -> list[Answer]:
-        """For those who ask again and again; their number is bounded elsewhere."""
-        return await asyncio.get_running_loop().run_in_executor(self._streams, self._view.ask, inquiry)
+    def _lane(self, inquiry: Inquiry) -> Lane:
+        match inquiry:
+            case Forecast():
+                return self._long
+            case Follow():
+                return self._again
+        return self._quick
 
     async def model(self) -> Described:
         """It stays the same as long as the service runs. Raises Problem where none has said it yet."""
@@ -49,5 +64,5 @@ class Asker:
 
     def close(self) -> None:
         """Waits for nobody."""
-        for pool in (self._pool, self._streams):
-            pool.shutdown(wait=False, cancel_futures=True)
+        for lane in (self._quick, self._long, self._again):
+            lane.pool.shutdown(wait=False, cancel_futures=True)

@@ -38,6 +38,7 @@ class Followers:
         many follow."""
         answers = await self._asker.ask(Find(key))
         partition = told.detail(key, answers, self._workers, "").partition
+        told.raise_wrong(await self._asker.ask(Follow(key, after)))  # what it remembers, it will say again
         if self._count >= MOST or self._stopping:
             raise Problem(503, f"{MOST} follow already, the most there may be; ask again later", {"Retry-After": "5"})
         self._count += 1
@@ -50,7 +51,7 @@ class Followers:
         ends = time.monotonic() + LIFE
         spoke = 0.0
         while not self._stopping and time.monotonic() < ends:
-            answers = await self._asker.follow(Follow(key, after))
+            answers = await self._asker.ask(Follow(key, after))
             for one in _events(answers):
                 if one.partition == partition and one.offset > after:
                     yield b"id: %d\ndata: %b\n\n" % (one.offset, msgspec.json.encode(told.event(one)))

@@ -24,11 +24,12 @@ def of_kind(answers: Sequence[asked.Answer], kind: type[T]) -> list[T]:
     found = [answer for answer in answers if isinstance(answer, kind)]
     if found:
         return found
-    _raise_wrong(answers)
+    raise_wrong(answers)
     raise Problem(503, "no answer in time; ask again, and see /healthz", {"Retry-After": "1"})
 
 
-def _raise_wrong(answers: Sequence[asked.Answer]) -> None:
+def raise_wrong(answers: Sequence[asked.Answer]) -> None:
+    """Where somebody says why there is no answer, as a Problem."""
     for wrong in answers:
         if isinstance(wrong, asked.Wrong):
             raise Problem(wrong.status, wrong.message)
@@ -41,7 +42,7 @@ def name(key: bytes) -> tuple[str, str]:
 
 def _absent(key: bytes, answers: Sequence[asked.Answer], workers: int) -> NoReturn:
     """Nobody has such a stream: why, as a Problem."""
-    _raise_wrong(answers)
+    raise_wrong(answers)
     _, shown = name(key)
     told = [answer for answer in answers if isinstance(answer, asked.Found | asked.Forecasted | asked.Placed)]
     if any(answer.here for answer in told):

@@ -4,11 +4,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
 from stream import inquiries as asked
-from stream.http import application, asking, connections, following
+from stream.http import application, connections, following
 from tests.service import eventually
 from tests.web import ask, raw, server
 from tests.web import following as follow
@@ -140,7 +141,7 @@ def test_who_does_not_read_the_answer_is_dropped_and_costs_little(monkeypatch: p
 
         # When: it never reads. Then: its place becomes free, and no further events are asked for
         eventually("another one has the place", again)
-        assert len(log.follows) <= 1
+        assert len(log.follows) <= 2
 
 
 # How many.
@@ -159,25 +160,32 @@ def test_who_comes_when_all_places_are_taken_is_dropped(monkeypatch: pytest.Monk
         eventually("a place is free again", lambda: ask(address, "/healthz").status == 200)
 
 
-def test_questions_that_take_long_leave_the_health_alone_and_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "WAITING", 1)
-    begun, go_on = threading.Event(), threading.Event()
+def test_questions_that_take_long_leave_the_others_alone_and_do_not_pile_up() -> None:
+    go_on = threading.Event()
 
-    def slowly(_: asked.Inquiry) -> list[asked.Answer]:
-        begun.set()
-        go_on.wait(60)
-        return [asked.Listed((), False)]
+    def slowly(inquiry: asked.Inquiry) -> list[asked.Answer]:
+        if isinstance(inquiry, asked.Forecast):
+            go_on.wait(60)
+        return [asked.Listed((), False)] if isinstance(inquiry, asked.Browse) else [asked.Wrong(422, "")]
 
-    with server(slowly) as address:
-        found: list[int] = []
-        first = threading.Thread(target=lambda: found.append(ask(address, "/v1/streams").status))
-        first.start()
-        assert begun.wait(60)
-        assert ask(address, "/v1/streams").status == 503
+    with server(slowly) as address, ThreadPoolExecutor(9) as pool:
+        body = {"steps": 1}
+        asks = [pool.submit(ask, address, "/v1/streams/x/forecast", "POST", body) for _ in range(9)]  # one too many
+        (refused,), others = wait(asks, 60, FIRST_COMPLETED)
+        assert refused.result().status == 503
+        assert ask(address, "/v1/streams").status == 200
         assert ask(address, "/healthz").status == 200
         go_on.set()
-        first.join(60)
-        assert found == [200]
+        assert [one.result(60).status for one in others] == [422] * 8
+
+
+def test_who_may_not_follow_is_told_why() -> None:
+    def full(inquiry: asked.Inquiry) -> list[asked.Answer]:
+        return [asked.Wrong(503, "it is full")] if isinstance(inquiry, asked.Follow) else Log()(inquiry)
+
+    with server(full) as address:
+        reply = ask(address, "/v1/streams/x/events")
+    assert (reply.status, reply.json) == (503, {"error": "it is full"})
 
 
 # Those who follow.
