@@ -135,12 +135,18 @@ def _serve_flags() -> list[Flag]:
     ]
 
 
+def _doctor_flags() -> list[Flag]:
+    return [Flag("json", "json", "as one JSON list", bool, "off"), *_serve_flags()]
+
+
 def serve(config: Path | None = None, **given: Any) -> None:
     """Consume a topic, keep every stream's state, publish a prediction for each event."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start a thread per processor, and use none
     from stream.configuration import load
+    from stream.secrets import forget
 
     settings = load({tuple(name.split("__")): value for name, value in given.items()}, config)  # type: ignore[misc]
+    forget(os.environ)
     if settings.delivery.workers > 1:  # the parent of several has no use for what one loads
         from stream.supervisor import supervise
 
@@ -149,6 +155,20 @@ def serve(config: Path | None = None, **given: Any) -> None:
         from stream.serve import serve
 
         serve(settings)
+
+
+def config(config: Path | None = None, **given: Any) -> None:
+    """Print every setting of `serve`, its value and where it comes from; secrets are hidden."""
+    from stream.ops.config_command import config as show
+
+    show(config, **given)
+
+
+def doctor(config: Path | None = None, json: bool = False, **given: Any) -> None:
+    """Look at everything that `serve` with these options would stand on, and say what to do."""
+    from stream.ops.doctor import doctor
+
+    raise typer.Exit(0 if doctor(print, json, config, **given) else 1)
 
 
 @app.command(hidden=True)
@@ -346,6 +366,8 @@ def register() -> None:
     data = Annotated[list[Path] | None, typer.Argument(metavar="DATA", help=where)]
     command("train", _train_flags, train, data=data)
     command("serve", _serve_flags, serve)
+    command("config", _serve_flags, config)
+    command("doctor", _doctor_flags, doctor)
     command("loadtest", _loadtest_flags, loadtest, load.callback(invoke_without_command=True), context=typer.Context)
 
 

@@ -1,7 +1,8 @@
 """The topics a service stands on: checked before the first poll, created where that is its business."""
 
 import contextlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,8 +10,9 @@ import structlog
 
 from stream.broker.admin import Admin, TopicInfo
 from stream.broker.port import BATCH_BYTES, Identity
+from stream.broker.refusals import lacking
 from stream.deadletters import ROOM
-from stream.errors import BrokerFault, Refused, Unavailable, UsageError
+from stream.errors import BrokerFault, Refused, UsageError
 from stream.settings import Settings
 
 T = TypeVar("T")
@@ -60,6 +62,12 @@ def changelog_name(application_id: str, fingerprint: str) -> str:
     return f"{application_id}.{fingerprint[:12]}.state"
 
 
+def changelogs_of(application_id: str, topics: Iterable[str]) -> list[str]:
+    """Those of the topics that are changelogs of the application, by their names."""
+    own = re.compile(re.escape(application_id) + r"\.[0-9a-f]{12}\.state")
+    return [topic for topic in topics if own.fullmatch(topic)]
+
+
 def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
     """Check the input topic, create the missing ones. fingerprint: the model's.
 
@@ -85,17 +93,17 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
                 f"--input-topic {kafka.input_topic}: is compacted, and a replay could not see what compaction took; "
                 "use a topic with cleanup.policy=delete"
             )
-        _check_group(admin, settings)
+        check_group(admin, settings)
         # What is there is looked at before anything is made; the changelog first, because it knows the most.
         if (there := admin.describe(state)) is not None:
-            _check_changelog(there, source)
+            check_changelog(there, source)
         for option, name in (
             ("--output-topic", kafka.output_topic),
             ("--dead-letter-topic", settings.dead_letter_topic),
         ):
             if (there := admin.describe(name)) is not None:
-                _check_partitions(option, there, source)
-        changelog = _changelog(admin, settings, source, state)
+                check_partitions(option, there, source)
+        changelog = changelog_of(admin, settings, source, state)
         if changelog.replication_factor == 1 and (brokers := admin.cluster_size()) > 1:
             log.warning("changelog_has_one_replica", topic=state, brokers=brokers, mend="raise its replication factor")
         # Outputs carry the timestamps of their events, so they must be welcome wherever those were.
@@ -105,12 +113,26 @@ def prepare(settings: Settings, identity: Identity, fingerprint: str) -> Layout:
         largest = max(KAFKA_MAX_MESSAGE, _limit(source))
         wanted = {**times, "max.message.bytes": str(largest + ROOM)}
         letters = _co_partitioned(admin, "--dead-letter-topic", settings.dead_letter_topic, source, settings, wanted)
+        _check_rights(source, output, letters, changelog)
         return Layout(
             source,
             changelog,
             _limit(letters),
             max(LEAST_BATCH, min(BATCH_BYTES, *map(_limit, (output, letters, changelog)))),
         )
+
+
+def _check_rights(source: TopicInfo, output: TopicInfo, letters: TopicInfo, changelog: TopicInfo) -> None:
+    """Raise Forbidden where a right is missing that would be missed only later: with the first dead letter, perhaps."""
+    needs = {
+        "--input-topic": (source, {"READ": "read it"}),
+        "--output-topic": (output, {"WRITE": "write it"}),
+        "--dead-letter-topic": (letters, {"WRITE": "write it"}),
+        "changelog": (changelog, {"READ": "read it", "WRITE": "write it"}),
+    }
+    for option, (topic, needed) in needs.items():
+        if (missing := lacking(option, topic.name, topic.operations, needed)) is not None:
+            raise missing
 
 
 def _limit(topic: TopicInfo) -> int:
@@ -132,13 +154,12 @@ def _co_partitioned(
 ) -> TopicInfo:
     topic = admin.describe(name)
     if topic is None:
-        admin.create(name, source.partitions, config, settings.kafka.replication_factor)
-        topic = admin.describe(name) or TopicInfo(name, source.partitions, 1, None, config)
-    _check_partitions(option, topic, source)
+        topic = admin.create(name, source.partitions, config, settings.kafka.replication_factor)
+    check_partitions(option, topic, source)
     return topic
 
 
-def _check_partitions(option: str, topic: TopicInfo, source: TopicInfo) -> None:
+def check_partitions(option: str, topic: TopicInfo, source: TopicInfo) -> None:
     if topic.partitions != source.partitions:
         raise Refused(
             f"{option} {topic.name}: has {topic.partitions} partitions, the input topic has {source.partitions}; an "
@@ -146,7 +167,7 @@ def _check_partitions(option: str, topic: TopicInfo, source: TopicInfo) -> None:
         )
 
 
-def _check_group(admin: Admin, settings: Settings) -> None:
+def check_group(admin: Admin, settings: Settings) -> None:
     """An application id belongs to one input topic: group, transactional ids and changelogs are named after it."""
     topics = admin.group_topics(settings.application_id)
     if topics and settings.kafka.input_topic not in topics:
@@ -156,19 +177,16 @@ def _check_group(admin: Admin, settings: Settings) -> None:
         )
 
 
-def _changelog(admin: Admin, settings: Settings, source: TopicInfo, name: str) -> TopicInfo:
-    """The changelog, created where it is missing. Nothing of one that is there is changed."""
+def changelog_of(admin: Admin, settings: Settings, source: TopicInfo, name: str) -> TopicInfo:
+    """The changelog, created where it is missing. Nothing of one that is there is changed. Raises as `prepare`."""
     topic = admin.describe(name)
     if topic is None:
-        admin.create(name, source.partitions, CHANGELOG, settings.kafka.replication_factor)
-        topic = admin.describe(name)
-        if topic is None:
-            raise Unavailable(f"changelog {name}: was created and is not there yet; start again")
-    _check_changelog(topic, source)
+        topic = admin.create(name, source.partitions, CHANGELOG, settings.kafka.replication_factor)
+    check_changelog(topic, source)
     return topic
 
 
-def _check_changelog(topic: TopicInfo, source: TopicInfo) -> None:
+def check_changelog(topic: TopicInfo, source: TopicInfo) -> None:
     name = f"changelog {topic.name}"
     if topic.partitions != source.partitions:
         raise Refused(
