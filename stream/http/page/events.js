@@ -1,13 +1,13 @@
 // The last events of the picked stream as a table: numbers, symbols or classes, newest first.
 
-import { count, moment, odds, surprise, value } from "./format.js";
+import { count, moment, odds, stamp, surprise, value } from "./format.js";
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 40;
 const HEADS = {
-  number: ["Time (UTC)", "Offset", "Step", "Actual", "Predicted", "90 % interval", "Surprise"],
-  symbol: ["Time (UTC)", "Offset", "Step", "Symbol", "Expected", "Surprise"],
-  class: ["Time (UTC)", "Offset", "Step", "Event", "Class after it"],
+  number: ["Time (UTC)", "Actual", "Predicted", "90 % interval", "Surprise", "Step", "Offset"],
+  symbol: ["Time (UTC)", "Symbol", "Expected", "Surprise", "Step", "Offset"],
+  class: ["Time (UTC)", "Event", "Class after it", "Step", "Offset"],
 };
 const RIGHT = new Set(["Offset", "Step", "Actual", "Predicted", "90 % interval", "Surprise"]);
 
@@ -31,18 +31,19 @@ export function showHead(task) {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.textContent = name;
-      cell.className = RIGHT.has(name) && !(task !== "number" && name === "Actual") ? "right" : "";
+      cell.className = RIGHT.has(name) ? "right" : "";
       return cell;
     }),
   );
 }
 
-export function showEvents(task, history, target, of) {
+/** now: of the service, epoch milliseconds. */
+export function showEvents(task, history, target, of, now) {
   const last = history.events.filter((event) => event.actual !== undefined).slice(-SHOWN).reverse();
-  $("events-body").replaceChildren(...last.map((event) => row(task, event, target, of)));
+  $("events-body").replaceChildren(...last.map((event) => row(task, event, target, of, now)));
 }
 
-function row(task, event, target, of) {
+function row(task, event, target, of, now) {
   const line = document.createElement("tr");
   const cell = (text, className = "", title = "") => {
     const made = document.createElement("td");
@@ -51,9 +52,7 @@ function row(task, event, target, of) {
     if (title) made.title = title;
     line.append(made);
   };
-  cell(moment(event.ts), "number");
-  cell(String(event.offset), "number right");
-  cell(count(event.step), "number right");
+  cell(stamp(event.ts, now), "number", `${moment(event.ts)} UTC`);
   const surprising = of(event, "surprise");
   if (task === "number") {
     const { expected } = event;
@@ -69,5 +68,7 @@ function row(task, event, target, of) {
     cell(Object.entries(event.actual ?? {}).map(([name, x]) => `${name} ${value(x)}`).join(", "), "number");
     cell(likeliest(event), "strong");
   }
+  cell(count(event.step), "number right");
+  cell(String(event.offset), "number right");
   return line;
 }

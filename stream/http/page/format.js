@@ -63,6 +63,12 @@ export function moment(ms) {
   return iso(ms)?.slice(0, 23).replace("T", " ") ?? String(ms);
 }
 
+/** The same, without the day where that is today's. */
+export function stamp(ms, now) {
+  const [there, today] = [moment(ms), moment(now)];
+  return there.slice(0, 10) === today.slice(0, 10) ? there.slice(11) : there;
+}
+
 /** A tick of a chart whose ticks lie so far apart in all, in milliseconds. */
 export function tick(ms, span) {
   const text = iso(ms);

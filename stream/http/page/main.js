@@ -29,15 +29,20 @@ async function look(surprising, turn) {
   around.ahead = told.now - Date.now();
   answered = Date.now();
   overview.show(told);
-  state(told.ready ? "ready" : "not-ready", told.ready ? "ready" : "not ready");
+  state(told.ready ? "ready" : "not-ready", told.ready ? "ready" : `not ready${because(told)}`);
   if (turn % SURPRISING === 0) await surprising.refresh(told.now);
 }
 
+/** Why it is not ready, where the partitions do not say it themselves. */
+function because(told) {
+  if (told.silent_workers) return ": a worker is silent";
+  if (!told.partitions.length) return ": no partition yet";
+  return told.partitions.every((p) => p.phase === "live") ? ": no broker answers" : "";
+}
+
 function state(name, words) {
-  if ($("state").dataset.state !== name) {
-    $("state").dataset.state = name;
-    $("state").textContent = words;
-  }
+  $("state").dataset.state = name;
+  if ($("state").textContent !== words) $("state").textContent = words; // told aloud once
 }
 
 function lost(error) {
@@ -61,10 +66,15 @@ function go() {
   if (shown !== null) pick(path);
 }
 
+/** Somebody chose this stream: the address names it, and the focus goes there. */
 function choose(path) {
+  const there = () => {
+    $("picked-title").focus({ preventScroll: true });
+    $("picked").scrollIntoView({ block: "nearest", behavior: "instant" });
+  };
+  if (location.hash === `#stream=${path}`) return there();
+  addEventListener("hashchange", there, { once: true }); // after go()
   location.hash = `stream=${path}`;
-  $("picked").scrollIntoView({ block: "nearest", behavior: "instant" });
-  requestAnimationFrame(() => $("picked-title").focus({ preventScroll: true }));
 }
 
 async function run() {

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { surprises, values } from "./charts.js";
 import { confirmReset } from "./dialogs.js";
 import { likeliest, showEvents, showHead, symbol } from "./events.js";
-import { ago, clock, count, moment, odds, surprise, tick, value } from "./format.js";
+import { ago, clock, count, moment, odds, stamp, surprise, tick, value } from "./format.js";
 import { History } from "./history.js";
 
 const $ = (id) => document.getElementById(id);
@@ -193,7 +193,7 @@ function draw() {
       $("forecast-legend").hidden = !picked.history.foretold.length;
       tell(null);
     }
-    if ($("events").open) showEvents(model.task, picked.history, picked.target, of);
+    if ($("events").open) showEvents(model.task, picked.history, picked.target, of, service.now());
   });
 }
 
@@ -214,7 +214,7 @@ function tell(index) {
   const ahead = place !== null && [...history.foretold, ...(history.foretold.length ? [] : history.following())].find((s) => s.at === place);
   let line = "";
   if (event?.ts !== undefined) {
-    line = `${moment(event.ts).slice(11)}  actual ${value(event.actual?.[picked.target])}`;
+    line = `${stamp(event.ts, service.now())}  actual ${value(event.actual?.[picked.target])}`;
     if (event.expected) line += `, predicted ${interval(event.expected)}`;
     if (of(event, "surprise") !== null) line += `, surprise ${surprise(of(event, "surprise"))}`;
   } else if (ahead) line = `${place - history.last.at} ahead: ${interval(ahead)}`;
