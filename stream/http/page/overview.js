@@ -73,17 +73,18 @@ function tiles(told) {
 
   const lags = told.partitions.filter((p) => p.lag !== null);
   const most = lags.reduce((a, b) => (b.lag > (a?.lag ?? 0) ? b : a), null);
-  text("lag", lags.length ? count(lags.reduce((total, p) => total + p.lag, 0)) : "–");
+  text("lag", lags.length ? large(lags.reduce((total, p) => total + p.lag, 0)) : "–");
   const unknown = told.partitions.length - lags.length;
   const where = most && told.partitions.length > 1 ? `most in partition ${most.partition}: ${count(most.lag)}` : "events that wait";
   text("lag-more", unknown ? `not known of ${count(unknown)} yet` : where);
 
-  text("stream-count", count(told.streams));
+  text("stream-count", large(told.streams));
   text("stream-count-more", `in ${plural(told.partitions.length, "partition")}`);
   text("memory", bytes(told.bank_bytes));
   text("memory-more", told.streams ? `${bytes(told.bank_bytes / told.streams)} a stream` : "no stream yet");
 }
 
+const large = (n) => (n < 1e9 ? count(n) : short(n)); // what a tile has room for
 const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
 function partitions(told) {
