@@ -74,7 +74,7 @@ async def healthz(service: Service, _: Asked) -> Response:
 
 async def readyz(service: Service, _: Asked) -> Response:
     ready = service.view.ready()
-    return PlainTextResponse("ready\n") if ready else PlainTextResponse("not every partition is live\n", 503)
+    return PlainTextResponse("ready\n") if ready else PlainTextResponse("not every partition is live, or no broker answers\n", 503)
 
 
 async def metrics(service: Service, _: Asked) -> Response:
@@ -171,7 +171,7 @@ TABLE = (
     ),
     Endpoint(
         "GET", "/v1/streams/{key}/events", "Follow a stream as its events come: server-sent events", events,
-        {200: ("`id` is the offset, `data` an Event", shapes.Event), **PROBLEMS}, query=shapes.FollowQuery,
+        {200: ("events as they come, after those that are remembered", shapes.Event), **PROBLEMS}, query=shapes.FollowQuery,
         media=EVENTS,
     ),
 )  # fmt: skip
