@@ -73,8 +73,9 @@ async def healthz(service: Service, _: Asked) -> Response:
 
 
 async def readyz(service: Service, _: Asked) -> Response:
-    ready = service.view.ready()
-    return PlainTextResponse("ready\n") if ready else PlainTextResponse("not every partition is live, or no broker answers\n", 503)
+    if service.view.ready():
+        return PlainTextResponse("ready\n")
+    return PlainTextResponse("not every partition is live, or no broker answers\n", 503)
 
 
 async def metrics(service: Service, _: Asked) -> Response:
