@@ -15,6 +15,7 @@ from stream.broker.kafka_python_common import REFUSED, Clock, connected, fault, 
 from stream.broker.kafka_python_groups import describe as describe_consumer_group
 from stream.broker.logs import log
 from stream.broker.port import Identity
+from stream.broker.refusals import lacking
 from stream.errors import Refused, StatecastError, Unavailable
 
 _EARLIEST, _LATEST = -2, -1  # ListOffsets' own timestamps
@@ -30,6 +31,18 @@ class TopicInfo:
     replication_factor: int
     topic_id: str | None  # changes when a topic is deleted and made anew
     config: Mapping[str, str]  # every setting in force, defaults too
+    operations: frozenset[str] | None = None  # what this login may do with it; None: the broker does not tell
+
+
+class _Client(KafkaAdminClient):  # type: ignore[misc]
+    """kafka-python's gives no settings of a topic where they are refused, or a node knows none of it; this raises."""
+
+    @classmethod
+    def _describe_configs_process_responses(cls, responses: Sequence[Any], config_filter: str = "modified") -> Any:
+        for result in (result for response in responses for result in response.results):
+            if result.error_code and result.resource_type == ConfigResourceType.TOPIC:
+                raise kafka_errors.for_code(result.error_code)(result.error_message)
+        return super()._describe_configs_process_responses(responses, config_filter)
 
 
 class Admin:
@@ -40,7 +53,7 @@ class Admin:
         self._timeout = timeout
         conf = settings(identity, "admin", strict=False)
         conf["request_timeout_ms"] = int(timeout * 1000)
-        self._admin: Any = connected(KafkaAdminClient, conf, self._servers, timeout)
+        self._admin: Any = connected(_Client, conf, self._servers, timeout)
 
     def describe(self, topic: str, timeout: float | None = None) -> TopicInfo | None:
         """The topic, or None where it is not there."""
@@ -52,6 +65,11 @@ class Admin:
             return None
         if error is not kafka_errors.NoError:
             raise fault(error(), doing)
+        told = found.get("authorized_operations")
+        operations = None if told is None else frozenset(told)
+        # Without it the library tells of a topic without settings, and every check of them would pass.
+        if (missing := lacking("topic", topic, operations, {"DESCRIBE_CONFIGS": "see its settings"})) is not None:
+            raise missing
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
         configs = self._ask(doing, lambda: self._admin.describe_configs([resource], config_filter="all"), clock)
         entries = configs["topic"][topic]
@@ -61,6 +79,7 @@ class Admin:
             replication_factor=min(len(p["replica_nodes"]) for p in found["partitions"]),
             topic_id=str(found["topic_id"]) if found.get("topic_id") else None,
             config={name: entry["value"] for name, entry in entries.items() if entry["value"] is not None},
+            operations=operations,
         )
 
     def create(
@@ -70,8 +89,8 @@ class Admin:
         config: Mapping[str, str],
         replication_factor: int | None = None,
         timeout: float | None = None,
-    ) -> None:
-        """Create the topic and wait until it can be used; one that is there already is left as it is."""
+    ) -> TopicInfo:
+        """Create the topic, wait until it can be used, and describe it; one that is there already is left as it is."""
         doing = f"create topic {topic}"
         clock = Clock(timeout or self._timeout)
         wanted = {
@@ -93,6 +112,11 @@ class Admin:
                 raise fault(error(), doing)
             raise Refused(f"cannot {doing}: {made['error_message'] or error.__name__}")
         self._ask(doing, lambda: self._admin.wait_for_topics([topic], timeout_ms=clock.milliseconds), clock)
+        while (there := self.describe(topic, clock.seconds)) is None:  # another node, which has not heard of it yet
+            if clock.over:
+                raise Unavailable(f"cannot {doing}: Kafka made it, and it is not there yet; start again")
+            time.sleep(PAUSE)
+        return there
 
     def topics(self, timeout: float | None = None) -> list[str]:
         """The names of all topics that may be seen, but for Kafka's own."""

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from localbroker.broker import LocalBroker
 from stream.broker.admin import Admin
@@ -38,6 +40,27 @@ def test_topics_are_described_and_created(admin: Admin) -> None:
         admin.create(f"{name}-x", 1, {}, replication_factor=3)
     with pytest.raises(Refused, match="Topic name is invalid"):
         admin.create("not a name", 1, {})
+
+
+def test_settings_that_a_node_does_not_know_yet_are_asked_for_again(
+    admin: Admin, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = make_topic()
+    known = admin.describe(topic)
+    there = admin._admin.describe_topics([topic])
+    ask, answers = admin._admin._manager.run, []
+
+    def late(call: Any, *arguments: Any) -> Any:
+        """Of the settings, the first answer is that of a node that has not heard of the topic."""
+        if call != admin._admin._async_describe_configs or answers:
+            return ask(call, *arguments)
+        answers.append(call)
+        return ask(call, [ConfigResource(ConfigResourceType.TOPIC, "unheard-of")], *arguments[1:])
+
+    monkeypatch.setattr(admin._admin, "describe_topics", lambda _: there)
+    monkeypatch.setattr(admin._admin._manager, "run", late)
+    assert admin.describe(topic) == known
+    assert answers, "the first answer was to be another one"
 
 
 def test_topics_are_listed_and_deleted(admin: Admin, make_topic: MakeTopic) -> None:
