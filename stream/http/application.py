@@ -183,7 +183,10 @@ async def _body(request: Request, endpoint: Endpoint) -> Any:
             408, f"the body took longer than {ARRIVED:g} s; send it at once", {"Connection": "close"}
         ) from None
     try:
-        return msgspec.json.decode(content, type=endpoint.body)
+        given = msgspec.json.decode(content)
+        if isinstance(given, dict):  # 1.0 is a whole number, too
+            given = {n: int(v) if isinstance(v, float) and v.is_integer() else v for n, v in given.items()}
+        return msgspec.convert(given, endpoint.body)
     except msgspec.ValidationError as error:
         raise Problem(422, f"body: {error}; see /openapi.json") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -172,7 +172,7 @@ TABLE = (
     ),
     Endpoint(
         "GET", "/v1/streams/{key}/events", "Follow a stream as its events come: server-sent events", events,
-        {200: ("events as they come, after those that are remembered", shapes.Event), **PROBLEMS}, query=shapes.FollowQuery,
-        media=EVENTS,
+        {200: ("events as they come, after those that are remembered", shapes.Event), **PROBLEMS},
+        query=shapes.FollowQuery, media=EVENTS,
     ),
 )  # fmt: skip

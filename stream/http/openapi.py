@@ -1,13 +1,12 @@
 """The OpenAPI 3.1 document of the endpoints, made from their declarations."""
 
-import re
 from typing import Any
 
 import msgspec
 
 import stream
 from stream.http import shapes
-from stream.http.endpoints import JSON, TABLE, TEXT, Endpoint
+from stream.http.endpoints import EVENTS, JSON, TABLE, TEXT, Endpoint
 
 REF = "#/components/schemas/{name}"
 KEY = {
@@ -16,6 +15,7 @@ KEY = {
     "required": True,
     "description": "the stream's key: its bytes, percent-encoded, `/` too (%2F)",
     "schema": {"type": "string", "minLength": 1},
+    "example": "pump",
 }
 ALWAYS = {
     400: "the path is badly encoded, or the body is no JSON",
@@ -84,7 +84,9 @@ def _answer(text: str, media: str, shape: Any) -> dict[str, Any]:
         return {"description": text, "content": {TEXT: {"schema": {"type": "string"}}}}
     if shape is shapes.Error:
         media = JSON
-    if media != JSON:  # a text, whose parts have this shape
-        text = re.sub(shape.__name__, f"{shape.__name__} of the components", text)
-        return {"description": text, "content": {media: {"schema": {"type": "string"}}}}
-    return {"description": text, "content": {JSON: {"schema": {"$ref": REF.format(name=shape.__name__)}}}}
+    schema: dict[str, Any] = {"$ref": REF.format(name=shape.__name__)}
+    if media == EVENTS:
+        data = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
+        fields = {"id": {"type": "string", "description": "the offset"}, "data": data}
+        schema = {"type": "object", "properties": fields, "required": ["id", "data"], "description": "one event"}
+    return {"description": text, "content": {media: {"schema": schema}}}

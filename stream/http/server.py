@@ -26,6 +26,7 @@ def serving(view: View, access: Access) -> Iterator[int]:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="critical",  # what is wrong with a request is told to whoever sent it
         access_log=False,
         server_header=False,
         proxy_headers=False,  # who asks is never taken from a header

@@ -182,7 +182,7 @@ def test_a_forecast_has_quantiles_step_by_step(address: str) -> None:
     made = asked.Forecasted(1, True, (stream(),), ((step, step),))
     reply = get(
         address, "/v1/streams/pump/forecast", made, asked.Forecasted(1, False), method="POST",
-        body={"steps": 2, "samples": 10, "seed": 7},
+        body={"steps": 2.0, "samples": 10, "seed": 7},
     )  # fmt: skip
     assert SERVICE.questions == [asked.Forecast(b"pump", 2, 10, 7)]
     told = {**step, "quantiles": {"0.05": 0.5, "0.95": 2.0}}
