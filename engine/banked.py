@@ -40,12 +40,11 @@ class BankedModel(Network):
         self.copying = Program(self.device, reading(proto, width), kept=[OLD])
         self.reading = Program(self.device, reading(proto, width), told=[OLD])
         self.writing = Program(self.device, writing(proto, width))
-        self._proto = proto
         nothing = np.zeros((1, 1, self.columns), np.float32)
         self.bank(1).run(np.zeros(1, np.int64), True, nothing, nothing)
 
     def bank(self, capacity: int) -> "DeviceBank":
-        return DeviceBank(capacity, self, self.device.reserve(self._proto, capacity, self.row_width))
+        return DeviceBank(capacity, self, self.device.reserve(self.proto, capacity, self.row_width))
 
 
 class DeviceBank(Bank):

@@ -17,8 +17,10 @@ BANK, BANK_NEXT = "statecast_bank", "statecast_bank_next"  # [capacity, width]; 
 SLOTS = "statecast_slots"  # [batch], all different
 COLD = "statecast_cold"  # []; true: the rows are taken for zeros
 OLD = "statecast_rows_before"  # [batch, width]
+AROUND = "statecast_around"  # [time + 1, batch, *output_shape]; what was predicted before the first event, too
 FINITE = "statecast_finite"  # [batch]; false: the stream's row stays as it was
 _INDEX = "statecast_index"
+_EACH = frozenset({"Transpose", "Unsqueeze", "Softmax", "Add", "MatMul"})  # take each time by itself
 _ONE, _ZERO = "statecast_one", "statecast_zero"
 
 
@@ -79,6 +81,35 @@ def with_bank(model: ModelProto, signature: Signature) -> ModelProto:
         *_scatter(standing),
     ]
     _around(graph, head, tail)
+    return wrapped
+
+
+def with_around(model: ModelProto, signature: Signature) -> ModelProto | None:
+    """As `with_rows`, with AROUND as a further output. None where the graph predicts nothing before the first event.
+
+    The head stands on the states around the events, and what is predicted is cut from it: here it is not cut.
+    """
+    wrapped = with_rows(model, signature)
+    graph = wrapped.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    numbers = {c.name: numpy_helper.to_array(c).tolist() for c in graph.initializer if c.data_type == TensorProto.INT64}
+    chain, name = [], signature.output
+    while (node := makers.get(name)) is not None and node.op_type != "Slice":
+        if node.op_type not in _EACH:
+            return None
+        chain.append(node)
+        name = node.input[0]
+    if node is None or numbers.get(node.input[1]) != [1]:  # where the cut begins
+        return None
+    name = node.input[0]
+    for node in reversed(chain):
+        whole = NodeProto()
+        whole.CopyFrom(node)
+        whole.input[0], whole.output[0], whole.name = name, f"{AROUND}_{node.output[0]}", f"{AROUND}_{node.name}"
+        graph.node.append(whole)
+        name = whole.output[0]
+    graph.node.append(helper.make_node("Identity", [name], [AROUND]))
+    graph.output.append(_floats(AROUND, "around", "batch", *signature.output_shape))
     return wrapped
 
 

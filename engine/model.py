@@ -33,14 +33,14 @@ class Network(ABC):
     most_streams = sys.maxsize  # that a bank can have
 
     def __init__(self, path: Path | str) -> None:
-        proto, self.signature = load(path)
-        self.fingerprint = fingerprint(proto)
+        self.proto, self.signature = load(path)  # kept: a forecast is made by another session
+        self.fingerprint = fingerprint(self.proto)
         self.row_width = self.signature.row_width
         self.columns = self.signature.columns
         most = MOST_PREDICTED // max(prod(self.signature.output_shape), RECALLED * self.signature.recall)
         self.most_events = max(1, min(MOST_STEPS, most))  # of a batch
         try:
-            self._open(proto)
+            self._open(self.proto)
         except Exception as error:  # onnxruntime's errors have no common base but Exception
             if hasattr(error, "exit_code"):  # told to the user as it is
                 raise

@@ -55,6 +55,11 @@ class Slots:
         """Whose slots these are."""
         return [self._keys[slot] for slot in slots.tolist()]
 
+    def part(self, start: int, stop: int) -> tuple[list[bytes], NDArray[np.int32]]:
+        """Whose slots start..stop are, and in which partitions: NOBODY where one is free."""
+        stop = min(stop, self._fresh)
+        return self._keys[start:stop], self._partition[start:stop]
+
     def partitions(self, slots: Ints) -> NDArray[np.int32]:
         """The partition of each slot, NOBODY where it is free."""
         return self._partition[slots]

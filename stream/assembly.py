@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from engine.model import Network
@@ -12,14 +13,21 @@ from stream import formats, metrics
 from stream.admission import Admission, Beginnings
 from stream.broker.port import Client, Identity
 from stream.ceiling import Ceiling
+from stream.clerk import Clerk
 from stream.codec import Codec
+from stream.desk import Desk
+from stream.errands import Errands
 from stream.errors import EnvironmentFault, UsageError
 from stream.group import Group
+from stream.lag import Lags
 from stream.link import CALL_TIMEOUT, Access, Link
+from stream.lookback import Lookback
 from stream.mending import Mending
 from stream.origins import Origins
+from stream.overview import Glance
 from stream.pending import Pending
 from stream.pipeline import Pipeline, Topics
+from stream.recent import Recent
 from stream.settings import Settings
 from stream.state.beginning import Names
 from stream.state.changelog import Rules
@@ -118,8 +126,12 @@ def assemble(
         kafka.codec,
     )
     link, group = Link(access, clock, stopping), Group()
-    watching = questions or Questions()  # its questions may take long, and must not hold up a restore's
-    questions = questions or Questions()
+
+    def apart() -> Questions:
+        """Those who ask there hold up nobody else, however long it takes."""
+        return questions or Questions()
+
+    watching, asking, measuring, restoring = apart(), apart(), apart(), apart()
     checkpoint = Checkpoint(engine, state.checkpoint_interval, delivery.commit_interval)
     author = Author(access.identity.slot, layout.input.topic_id, rules, machine=machine(model.provider))
     keeper = Keeper(engine, checkpoint, author)
@@ -132,7 +144,7 @@ def assemble(
             lambda numbers: {n: high for n, (_, high) in changelog.watermarks(numbers, CALL_TIMEOUT).items()},
         )
         snapshots = Snapshots(
-            engine, keeper, storage.place, storage.spill, origin, questions, state.snapshot_interval, clock
+            engine, keeper, storage.place, storage.spill, origin, restoring, state.snapshot_interval, clock
         )
     places = Brokers(source, changelog, link.offsets(kafka.output_topic))
     restorer = Restorer(
@@ -140,8 +152,8 @@ def assemble(
         layout.changelog.name,
         link,
         places,
-        Fencing(link.fence, places, access.identity.slot, questions, clock),
-        questions,
+        Fencing(link.fence, places, access.identity.slot, restoring, clock),
+        restoring,
         clock,
         snapshots.find if snapshots else lambda _: None,
     )
@@ -153,7 +165,7 @@ def assemble(
         origins.stretch,
         origins.first,
     )
-    admission = Admission(beginnings, group, keeper, restorer, questions, clock)
+    admission = Admission(beginnings, group, keeper, restorer, restoring, clock)
     ceiling = Ceiling(
         engine,
         checkpoint,
@@ -161,7 +173,34 @@ def assemble(
         snapshots.moved if snapshots else lambda _, __: None,
         clock,
     )
-    pending = Pending(link, group, engine, keeper, admission, ceiling, snapshots, delivery.commit_interval, clock)
+    recent = Recent(prod(model.signature.output_shape))
+    pending = Pending(
+        link, group, engine, keeper, admission, ceiling, snapshots, recent, delivery.commit_interval, clock
+    )
+    lags = Lags(group, lambda: link.offsets(kafka.input_topic), measuring)
+    spill = None if storage is None else storage.spill
+    glance = Glance(group, engine, recent, lags, restorer.progress, spill or ())
+
+    def codec(rules: Rules) -> Codec:
+        return Codec(
+            _format(rules.codec, kafka.codec, layout.changelog.name),
+            model.signature,
+            model.fingerprint,
+            max_key_bytes=rules.max_key_bytes,
+            max_value_bytes=rules.max_value_bytes,
+        )
+
+    desk = Desk()
+    clerk = Clerk(
+        desk,
+        Errands(engine, group, recent, spill),
+        Lookback(link, kafka.input_topic, asking),
+        model,
+        lambda: codec(rules),
+        formats.find(kafka.codec).decoder(dict),
+        layout.partitions,
+        glance.since,
+    )
     own_offsets = link.offsets(kafka.input_topic)  # the others are asked on another thread
     rooms = Rooms(
         link=link,
@@ -170,13 +209,8 @@ def assemble(
         pipeline=Pipeline(
             Topics(kafka.input_topic, kafka.output_topic, settings.dead_letter_topic, layout.dead_letter_limit),
             engine,
-            lambda rules: Codec(
-                _format(rules.codec, kafka.codec, layout.changelog.name),
-                model.signature,
-                model.fingerprint,
-                max_key_bytes=rules.max_key_bytes,
-                max_value_bytes=rules.max_value_bytes,
-            ),
+            codec,
+            recent,
         ),
         keeper=keeper,
         pending=pending,
@@ -185,6 +219,10 @@ def assemble(
         ceiling=ceiling,
         watch=Watch(layout.input, layout.changelog, looks, watching, link.heard, clock),
         snapshots=snapshots,
+        recent=recent,
+        lags=lags,
+        desk=desk,
+        clerk=clerk,
     )
     plan = Plan(
         partitions=layout.partitions,

@@ -4,6 +4,7 @@ Each worker answers for the partitions that it has; whoever asks several puts th
 Times are epoch milliseconds; surprise is -log10 of a probability, and None where there was none.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -77,7 +78,8 @@ class Stream:
     step: int  # events since its cold start
     offset: int  # of its last event
     ts: int  # of its last event
-    surprise: float | None = None  # of its last event, where that is remembered
+    # Of its last event, where that is remembered; among the most surprising ones, of the event that put it there.
+    surprise: float | None = None
 
 
 @dataclass(frozen=True)
@@ -194,3 +196,6 @@ class Wrong:
 
 
 Answer = Found | Listed | Forecasted | Placed | Followed | Overlooked | Described | Wrong
+
+# Blocks, up to a deadline, on any thread but the loop's; one answer of each worker that gave one in time.
+Ask = Callable[[Inquiry], list[Answer]]

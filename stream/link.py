@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from stream.broker.port import Client, Identity, Listener, Offsets, Reader, Records, Source
+from stream.broker.port import Client, Identity, Listener, Offsets, Reader, Records, Sink, Source
 from stream.commit import Delivery
 from stream.errors import Unavailable
 from stream.patience import Patience, given_up
@@ -89,11 +89,16 @@ class Link:
         self._joined = False
         self.source.close(leave=for_good)
 
-    # `reader`, `offsets` and `fence` may be called on any thread: they touch nothing of this.
+    # `reader`, `sink`, `offsets` and `fence` may be called on any thread: they touch nothing of this.
 
     def reader(self, topic: str) -> Reader:
         """Reads a topic beside the group. Raises Unavailable."""
         return self._access.client.reader(self._access.identity, topic)
+
+    def sink(self) -> Sink:
+        """A plain producer beside the delivery. Raises Unavailable."""
+        a = self._access
+        return a.client.sink(a.identity, transactional=False, timeout=CALL_TIMEOUT, batch_bytes=a.batch_bytes)
 
     def offsets(self, topic: str) -> Offsets:
         """Questions about a topic."""

@@ -1,7 +1,8 @@
 """Every metric, declared once: name, type, unit, labels, help. docs/operations.md has the same as a table.
 
-Labels stay bounded: each value is one of few that are known beforehand, or names this very process; never a stream's
-key. Those known beforehand stand at 0 from the start, so that the first of a kind is seen as a rise.
+Labels stay bounded: each value is one of few that are known beforehand, or names this very process or a partition
+that it has; never a stream's key. Those known beforehand stand at 0 from the start, so that the first of a kind is seen
+as a rise.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ WORKERS = CollectorRegistry()  # of the parent of several workers, whose own met
 
 @dataclass(frozen=True)
 class Label:
-    """values: all that it may have; none where they are this process's own, of which there is one."""
+    """values: all that it may have; none where they name this process, or its partitions."""
 
     name: str
     values: tuple[str, ...] = ()
@@ -110,6 +111,9 @@ CHECKPOINT_LAG = _gauge(
     "statecast_checkpoint_lag_events",
     "events",
     "Offsets that a restore would have to look at: from the replay offset to the position, over all partitions.",
+)
+LAG = _gauge(
+    "statecast_consumer_lag_events", "events", "Events of a partition that wait to be predicted.", Label("partition")
 )
 PARTITIONS = _gauge(
     "statecast_partitions", "partitions", "Partitions assigned here, by what they are at.", Label("phase", PHASES)

@@ -34,6 +34,7 @@ class Partition:
     phase: Phase = Phase.LOADING
     origin: int = 0  # the offset where its state began
     lineage: str = ""
+    replay: int = 0  # the offset from which a restore steps
     until: int = 0  # the committed offset that a restore has to reach
     position: int = 0  # the offset after the last event that was processed
     mark: int = 0  # position at the last keep
@@ -58,7 +59,7 @@ class Partition:
     def restore(self, replay: int, until: int) -> None:
         """The rows are loaded: step what they lack."""
         self.phase = Phase.RESTORING if replay < until else Phase.SETTLING
-        self.position = self.mark = replay
+        self.position = self.mark = self.replay = replay
         self.until = until
 
     def rewind(self) -> None:

@@ -19,6 +19,7 @@ from stream.group import Group
 from stream.link import Link
 from stream.partitions import Partition, Phase
 from stream.pipeline import Published
+from stream.recent import Recent
 from stream.state.keeper import Keeper
 from stream.state.snapshots import Snapshots
 
@@ -42,12 +43,14 @@ class Pending:
         admission: Admission,
         ceiling: Ceiling,
         snapshots: Snapshots | None,
+        recent: Recent,
         interval: float,
         clock: Callable[[], float],
     ) -> None:
         """interval: seconds from one commit to the next, at most, while there is something to commit."""
         self._link, self._group, self._engine = link, group, engine
         self._keeper, self._admission, self._ceiling, self._snapshots = keeper, admission, ceiling, snapshots
+        self._recent = recent
         self._interval = interval
         self._clock = clock
         self.count = 0  # that took place
@@ -135,8 +138,11 @@ class Pending:
         metrics.PREDICTIONS.inc(self._published.predictions)
         for code, count in self._published.letters.items():
             metrics.DEAD_LETTERS.labels(code).inc(count)
-        if self._live:
-            metrics.EVENT_LATENCY.observe(max(0.0, time.time() - self._oldest / 1000))
+        now, letters = time.time(), sum(self._published.letters.values())
+        latency = max(0.0, now - self._oldest / 1000) if self._live else None
+        if latency is not None:
+            metrics.EVENT_LATENCY.observe(latency)
+        self._recent.committed(now, self._live, self._published.predictions, letters, latency)
 
     def write_ahead(self) -> None:
         """Rows go into the next transaction at its beginning: they are on their way while events are stepped."""
@@ -175,6 +181,7 @@ class Pending:
         self._keeper.kept(self._group.partitions.values(), self._clock())
         self._group.settle()
         self._admission.committed()
+        self._recent.keep(time.time())
         self._forget()
         self._kept_at = self._clock()
         metrics.CHECKPOINT_LAG.set(self._keeper.lag)
@@ -183,6 +190,7 @@ class Pending:
         """What was done since the last commit did not happen."""
         self._keeper.put_back()
         self._group.rewind()
+        self._recent.put_back()
         self._forget()
 
     def _forget(self) -> None:

@@ -15,6 +15,7 @@ from stream.broker.port import Records
 from stream.codec import Codec, Rejected
 from stream.commit import Delivery
 from stream.deadletters import letter, refusals
+from stream.recent import Recent
 from stream.state.changelog import Rules
 
 
@@ -39,10 +40,11 @@ class Published:
 class Pipeline:
     """bytes in, bytes out, rows updated on the way."""
 
-    def __init__(self, topics: Topics, engine: Engine, codec: Callable[[Rules], Codec]) -> None:
-        """codec: made once for each set of rules."""
+    def __init__(self, topics: Topics, engine: Engine, codec: Callable[[Rules], Codec], recent: Recent) -> None:
+        """codec: made once for each set of rules; recent: notes what stands out."""
         self._topics = topics
         self._engine = engine
+        self._recent = recent
         self._codec = functools.cache(codec)
 
     def run(self, batches: Sequence[Records], rules: Rules, until: Mapping[int, int], delivery: Delivery) -> Published:
@@ -70,6 +72,7 @@ class Pipeline:
             if event.offset >= until[event.partition]:
                 self._bury(event, delivery)
                 published.letters[event.code] += 1
+        self._recent.note(columns, outcome, until)
         return published
 
     def _bury(self, event: Rejected, delivery: Delivery) -> None:

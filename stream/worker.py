@@ -18,13 +18,17 @@ from stream import gauges, metrics
 from stream.admission import Admission
 from stream.broker.port import Records
 from stream.ceiling import Ceiling
+from stream.clerk import Clerk
+from stream.desk import Desk
 from stream.errors import EnvironmentFault, GenerationOver, SinkFailed, SlotTaken, Unavailable
 from stream.group import Group
+from stream.lag import Lags
 from stream.link import Link
 from stream.mending import Mending
 from stream.partitions import Partition, Phase
-from stream.pending import Pending
+from stream.pending import IDLE, Pending
 from stream.pipeline import Pipeline
+from stream.recent import Recent
 from stream.state.changelog import Rules
 from stream.state.keeper import Keeper
 from stream.state.snapshots import Snapshots
@@ -32,7 +36,8 @@ from stream.watch import Watch
 
 log = structlog.get_logger()
 
-LOADING = 0.005  # seconds that a poll waits for the first record while rows are loaded
+BUSY = 0.005  # seconds that a poll waits for the first record while rows are loaded, or somebody asks
+ANSWERS = 0.004  # seconds of a turn for those who ask
 SHORT_BATCH = 4096  # events taken at a time while some partitions are restored beside live ones
 
 
@@ -63,6 +68,10 @@ class Rooms:
     ceiling: Ceiling
     watch: Watch
     snapshots: Snapshots | None
+    recent: Recent
+    lags: Lags
+    desk: Desk
+    clerk: Clerk  # for others' threads
 
 
 class Worker:
@@ -76,6 +85,7 @@ class Worker:
         self._pipeline, self._keeper, self._admission = rooms.pipeline, rooms.keeper, rooms.admission
         self._ceiling, self._watch, self._snapshots = rooms.ceiling, rooms.watch, rooms.snapshots
         self._pending, self._mending = rooms.pending, rooms.mending
+        self._recent, self._lags, self._desk, self._clerk = rooms.recent, rooms.lags, rooms.desk, rooms.clerk
         self._stopping = stopping
         self._clock = clock
         self._group.commit = lambda: self._pending.commit(plan.hand_over)
@@ -124,6 +134,7 @@ class Worker:
             self._link.leave(for_good=self._plan.leave and stopped)
             self._link.delivery.close()
             self._admission.close()
+            self._clerk.close()
         self._complain()
 
     def _turn(self) -> None:
@@ -134,7 +145,8 @@ class Worker:
         if self._ceiling.wanted and self._ceiling.relieved():
             self._admission.again()
         self._admission.turn(self._link.source, self._ceiling.room)
-        batches = self._link.poll(self._most(), LOADING if self._admission.busy else self._pending.patience)
+        busy = self._admission.busy or self._desk.waiting
+        batches = self._link.poll(self._most(), BUSY if busy else min(IDLE, self._pending.patience))
         rewound = self._hear()
         batches = [] if rewound else self._admitted(batches)  # they follow on what was put back
         if batches:
@@ -147,6 +159,8 @@ class Worker:
         self._attempt(self._pending.write_ahead)
         if self._snapshots is not None and not self._engine.bank.writes():
             self._snapshots.turn(list(self._group.partitions.values()))
+        self._lags.turn(self._turned_at, self._passed)
+        self._desk.turn(ANSWERS)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
@@ -203,6 +217,10 @@ class Worker:
         """The offset that is next here, past control records, which are never delivered."""
         return max(partition.position, self._link.source.position(partition.number) or 0)
 
+    def _passed(self, partition: Partition) -> int:
+        """The same, where nothing that came was turned away."""
+        return partition.position if self._ceiling.wanted else self._reached(partition)
+
     def _sum_up(self) -> None:
         """What was done and what it cost: processor time of the whole process, start-up excluded."""
         if self._events:
@@ -258,6 +276,8 @@ class Worker:
             if self._snapshots is not None:
                 self._snapshots.drop(number)
             self._keeper.drop(number)
+            self._recent.drop(number)
+            self._lags.drop(number)
 
     def _hold(self) -> None:
         """There is no room for a new stream: take nothing in until there is."""

@@ -41,6 +41,7 @@ class Load:
     snapshot: Snapshot | None = None  # being read, or read already
     chunks: Iterator[Rows] | None = None  # of it, yet to be read
     reading: bool = False  # the changelog
+    at: int = 0  # how far
     held_since: float | None = None  # it reads, has not come to the end, and nothing comes
     _ahead: set[bytes] = field(default_factory=set)  # streams whose rows may be newer in the snapshot
     _kept: list[Entries] = field(default_factory=list)  # read, and waiting for room, oldest first

@@ -99,6 +99,15 @@ class Restorer:
         """Whether some partition is on its way."""
         return bool(self._loads)
 
+    def progress(self, number: int) -> float | None:
+        """How much of its changelog a partition has loaded, 0 to 1; None: it is not on its way, or the end is not known
+        yet. On any thread."""
+        load = self._loads.get(number)
+        place = load.place if load is not None else None
+        if load is None or place is None:
+            return None
+        return min(1.0, load.at / place.state_end) if place.state_end else 1.0
+
     def start(self, number: int) -> None:
         """Load this partition: its snapshot, where there is one, and the changelog from there on."""
         now = self._clock()
@@ -163,7 +172,8 @@ class Restorer:
                     except changelog.Foreign as foreign:
                         done.append(self._halt(reading, batch, foreign))
         for load in list(self._loads.values()):
-            at_end = load.place and (self._reader.position(load.number) or 0) >= load.place.state_end
+            load.at = (self._reader.position(load.number) or 0) if load.reading else 0
+            at_end = load.place and load.at >= load.place.state_end
             if load.reading and load.place and at_end and load.settled:
                 if load.overtaken(load.place):
                     load.place, load.unknown_since = None, None

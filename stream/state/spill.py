@@ -104,6 +104,11 @@ class Spill:
             self._counts[partition] -= len(found)
         return found, self._unpacked([keys[index] for index in found], [value for value in values if value is not None])
 
+    def look(self, partition: int, key: bytes) -> Rows | None:
+        """A copy of the row that this key has here."""
+        (value,) = self._get(_names(partition, [key])) if self.count(partition) else [None]
+        return None if value is None else self._unpacked([key], [value])
+
     def drop(self, partition: int) -> None:
         """Forget a partition's rows."""
         if self._counts.pop(partition, 0) == 0:
