@@ -5,7 +5,8 @@ StatecastError
 └── EnvironmentFault      what the service stands on; exit code 1
     ├── BrokerFault       Kafka answered, or did not
     │   ├── Unavailable   no answer in time, or an error that time may mend: retry with backoff
-    │   └── Refused       authorisation, authentication, a missing topic, a wrong layout: retrying is useless
+    │   └── Refused       authentication, a missing topic, a wrong layout: retrying is useless
+    │       └── Forbidden the login lacks a right
     └── SlotTaken         another process has this slot (transactional.id, group.instance.id): end, never fence back
 
 Two more never reach a user; the loop mends them:
@@ -42,6 +43,10 @@ class Unavailable(BrokerFault):
 
 class Refused(BrokerFault):
     """An error that the same call will meet again: rights, a missing topic, a wrong layout."""
+
+
+class Forbidden(Refused):
+    """A right is missing. Its words name the operation and the resource."""
 
 
 class SlotTaken(EnvironmentFault):
