@@ -78,7 +78,7 @@ export const overview = (since) => body(`v1/overview?since=${since}`);
 
 /** order: surprise, recent or key */
 export const streams = (order, limit, prefix = "", signal = null) =>
-  body(`v1/streams?${new URLSearchParams({ prefix, limit, order })}`, { signal });
+  body(`v1/streams?${new URLSearchParams({ prefix, limit, order })}`, { signal, patience: 2 * PATIENCE });
 
 /** path: the stream's key, percent-encoded; as in the next ones. */
 export const stream = (path, signal) => body(`v1/streams/${path}`, { signal });

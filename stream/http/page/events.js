@@ -16,6 +16,12 @@ export function symbol(text) {
   return text === null || text === undefined ? "–" : text === "" ? "(unknown)" : /^\s+$/.test(text) ? JSON.stringify(text) : String(text);
 }
 
+/** An event of several features, without its time. */
+export function features(event) {
+  const named = Object.entries(event ?? {}).filter(([name]) => name !== "ts");
+  return named.map(([name, x]) => `${name} ${value(x)}`).join(", ") || "–";
+}
+
 const share = (p) => `${(p * 100).toPrecision(p < 0.1 ? 2 : 3)} %`;
 
 /** The likeliest ones of a prediction with their probabilities. */
@@ -65,7 +71,7 @@ function row(task, event, target, of, now) {
     cell(likeliest(event.expected));
     cell(surprise(surprising), "number right", odds(surprising));
   } else {
-    cell(Object.entries(event.actual ?? {}).map(([name, x]) => `${name} ${value(x)}`).join(", "), "number");
+    cell(features(event.actual), "number");
     cell(likeliest(event), "strong");
   }
   cell(count(event.step), "number right");

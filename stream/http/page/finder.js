@@ -100,7 +100,7 @@ export function wireSearch(pick) {
   });
 }
 
-/** The list of the most surprising streams; gives the function that shows what the service said of them. */
+/** The list of the most surprising streams; gives the function that asks for it anew. now: of the service. */
 export function wireSurprising(pick) {
   const list = $("surprising");
   const rows = Array.from({ length: LISTED }, () => {
@@ -132,10 +132,20 @@ export function wireSurprising(pick) {
       bar.style.inlineSize = `${one ? Math.min(one.surprise / FULL, 1) * 100 : 0}%`;
     });
   }
-  return {
-    refresh: async (now) => {
+  const note = $("surprising-told");
+  const means = note.textContent;
+  let asking = false;
+
+  return async function refresh(now) {
+    if (asking || $("surprising-part").hidden) return;
+    asking = true;
+    try {
       const answer = await streams("surprise", LISTED);
       show(answer.streams.filter((one) => one.surprise !== null), now);
-    },
+      note.textContent = means;
+    } catch (error) {
+      note.textContent = `This list is old: ${error.message}`;
+    }
+    asking = false;
   };
 }

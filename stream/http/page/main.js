@@ -18,7 +18,7 @@ let answered = 0; // when the service answered last, by the page's clock
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const seen = () => new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
 
-async function look(surprising, turn) {
+async function look(refresh, turn) {
   const told = await api.overview(overview.known());
   if (told.model && told.model !== shown) {
     modelIs(await api.model());
@@ -30,7 +30,7 @@ async function look(surprising, turn) {
   answered = Date.now();
   overview.show(told);
   state(told.ready ? "ready" : "not-ready", told.ready ? "ready" : `not ready${because(told)}`);
-  if (turn % SURPRISING === 0) await surprising.refresh(told.now);
+  if (turn % SURPRISING === 0) refresh(told.now); // nobody waits for it
 }
 
 /** Why it is not ready, where the partitions do not say it themselves. */
@@ -82,13 +82,13 @@ async function run() {
   overview.start();
   wirePicked(around);
   wireSearch(choose);
-  const surprising = wireSurprising(choose);
+  const refresh = wireSurprising(choose);
   addEventListener("hashchange", go);
   let wait = EVERY;
   for (let turn = 0; ; turn++) {
     if (document.hidden) await seen();
     try {
-      await look(surprising, turn);
+      await look(refresh, turn);
       found();
       wait = EVERY;
     } catch (error) {

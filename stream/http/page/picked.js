@@ -3,8 +3,9 @@
 import * as api from "./api.js";
 import { surprises, values } from "./charts.js";
 import { confirmReset } from "./dialogs.js";
-import { likeliest, showEvents, showHead, symbol } from "./events.js";
-import { ago, clock, count, moment, odds, stamp, surprise, tick, value } from "./format.js";
+import { showEvents, showHead, symbol } from "./events.js";
+import { showFacts } from "./facts.js";
+import { clock, stamp, surprise, tick, value } from "./format.js";
 import { History } from "./history.js";
 
 const $ = (id) => document.getElementById(id);
@@ -66,7 +67,7 @@ export function pick(path, key = null) {
   $("picked-title").textContent = name;
   foretold("");
   tellAbout("");
-  facts();
+  showFacts(model.task, null, target, of, service.now());
   draw();
   watch(picked);
   know(picked);
@@ -142,42 +143,6 @@ function tellAbout(words, stays = false) {
   if (picked) picked.told = stays;
 }
 
-function facts() {
-  const k = picked.known;
-  const numbers = model.task === "number";
-  const said = (k?.prediction ?? null) !== null;
-  const pairs = [
-    ["Partition", k ? String(k.partition) : "–"],
-    ["Step", count(k?.step)],
-    ["Offset", k ? String(k.offset) : "–"],
-    ["Last event", k ? clock(k.ts) : "–", k ? ago(k.ts, service.now()) : "", k ? `${moment(k.ts)} UTC` : ""],
-    numbers ? ["Actual", value(k?.event?.[picked.target])] : ["Event", k?.event ? symbol(k.event[picked.target]) : "–"],
-    model.task !== "class" && ["Surprise", k ? surprise(of(k, "surprise")) : "–", k ? odds(of(k, "surprise")) : ""],
-    numbers && ["Predicted next", said ? value(of(k, "prediction")) : "–"],
-    numbers && ["90 % interval", said ? `${value(of(k, "lower"))} to ${value(of(k, "upper"))}` : "–"],
-    !numbers && [model.task === "class" ? "Class, likeliest first" : "Next, likeliest first", said ? likeliest(k) : "–"],
-  ];
-  const shown = pairs.filter(Boolean);
-  const list = $("facts");
-  if (list.children.length !== shown.length) {
-    list.replaceChildren(
-      ...shown.map(() => {
-        const box = document.createElement("div");
-        box.append(...["dt", "dd", "small"].map((name) => document.createElement(name)));
-        box.children[1].className = "number";
-        return box;
-      }),
-    );
-  }
-  shown.forEach(([name, text, more = "", title = ""], i) => {
-    const [term, fact, small] = list.children[i].children;
-    term.textContent = name;
-    fact.textContent = text;
-    small.textContent = more;
-    list.children[i].title = title;
-  });
-}
-
 /** At most once a frame. */
 function draw() {
   if (drawing) return;
@@ -185,7 +150,7 @@ function draw() {
   requestAnimationFrame(() => {
     drawing = false;
     if (!picked) return;
-    facts();
+    showFacts(model.task, picked.known, picked.target, of, service.now());
     if (model.task === "number") {
       picked.span = picked.history.span();
       charts.values.draw(picked.history.columns(picked.target, of));
