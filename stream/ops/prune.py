@@ -3,7 +3,6 @@
 Kafka cannot tell whose model a changelog belongs to, nor which one a member writes: who asks names the models to keep.
 """
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -15,7 +14,7 @@ from export.signature import fingerprint, load
 from stream.broker.admin import Admin, TopicInfo
 from stream.broker.port import Identity
 from stream.errors import Refused, UsageError
-from stream.topics import changelog_name
+from stream.topics import changelog_name, changelogs_of
 
 RECENT = 600.0  # seconds; a changelog that was written since then may be a running member's
 AGES = {RECENT: "10 minutes", 3600.0: "hour", 86400.0: "day", 604800.0: "week"}
@@ -85,8 +84,7 @@ def survey(brokers: Brokers, identity: Identity, names: Mapping[str, Path], now:
 
     Raises Refused where there is none.
     """
-    own = re.compile(re.escape(identity.group) + r"\.[0-9a-f]{12}\.state")
-    topics = [topic for topic in brokers.topics() if own.fullmatch(topic)]
+    topics = changelogs_of(identity.group, brokers.topics())
     if not topics:
         raise Refused(
             f"--application-id {identity.group}: has no changelog at {identity.bootstrap_servers}; check the id"
