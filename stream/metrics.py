@@ -68,7 +68,7 @@ def _histogram(name: str, unit: str, help: str, buckets: Sequence[float]) -> His
 
 CODES = (
     "not_json", "not_msgpack", "not_decodable", "wrong_field", "not_finite", "bad_time", "no_key", "key_too_long",
-    "value_too_long", "not_steppable",
+    "value_too_long", "not_steppable", "stream_frozen",
 )  # fmt: skip
 PHASES = ("loading", "origin", "restoring", "settling", "live", "halted")
 

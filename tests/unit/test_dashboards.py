@@ -87,6 +87,9 @@ class Names(list[Any]):
             self.append(node)
         elif isinstance(node, promql_parser.AggregateExpr) and node.modifier is not None:
             self.labels |= set(node.modifier.labels)
+        elif isinstance(node, promql_parser.BinaryExpr) and node.modifier is not None:
+            matching = node.modifier.matching
+            self.labels |= set(matching.labels if matching is not None else ()) | set(node.modifier.group_labels or ())
         return True
 
 
