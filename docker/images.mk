@@ -3,6 +3,8 @@
 #   make images           the service, the load test and the training image
 #   make images-cuda      the service for NVIDIA's GPUs
 #   make images-check     drains a topic with the service image and verifies the output
+#   make images-check-cuda    the image for GPUs, on a machine that has none
+#   make cluster-check    compose.yaml's three nodes of Kafka without images: one is killed under load
 #   make images-base      only where no registry can be reached: a stand-in for the official Python image
 #   make images-clean     removes all of it
 #
@@ -18,7 +20,7 @@ IMAGES_BUILD = $(BUILDAH) build --isolation chroot --network host --layers=false
 	--secret id=pip.conf,src=$(IMAGES_DIR)/pip.conf $(if $(PIP_CA),--secret id=ca.pem$(comma)src=$(PIP_CA)) $(IMAGES_FLAGS)
 comma := ,
 
-.PHONY: images images-service images-loadtest images-training images-cuda images-check images-base images-clean
+.PHONY: images images-service images-loadtest images-training images-cuda images-check images-check-cuda images-base images-clean cluster-check
 
 images: images-service images-loadtest images-training
 
@@ -55,4 +57,10 @@ $(IMAGES_DIR)/pip.conf:
 		> $@
 
 images-check: $(VENV)/.ready
-	BUILDAH="$(BUILDAH)" $(BIN)/python docker/check.py
+	BUILDAH="$(BUILDAH)" PYTHONPATH=. $(BIN)/python docker/check.py
+
+images-check-cuda: $(VENV)/.ready
+	BUILDAH="$(BUILDAH)" PYTHONPATH=. $(BIN)/python docker/check_cuda.py
+
+cluster-check: $(VENV)/.ready
+	PYTHONPATH=. $(BIN)/python docker/check_cluster.py

@@ -1,7 +1,7 @@
 # What the images install, with the hash of every file: written from pyproject.toml and constraints.txt. Included by the
 # Makefile.
 #
-#   make locks    writes docker/locks/*.txt again; needed after each change of the two. A test says so where it was forgotten
+#   make locks    writes docker/locks/*.txt again; needed after each change of the two, and a test says so
 #   make audit    asks for known vulnerabilities of what is locked
 #
 # Universal: one file holds for every platform that a package has a wheel for, x86_64 and aarch64 alike.
@@ -26,4 +26,4 @@ audit: $(VENV)/.ready
 	@for lock in $(LOCKS)/*.txt; do echo "$$lock"; \
 		$(BIN)/uv tool run --quiet --python $(BIN)/python --from $(AUDIT) \
 			pip-audit --strict --require-hashes --disable-pip --vulnerability-service $(AUDIT_SERVICE) -r $$lock \
-		|| { echo "$$lock: something is known of it, or the database did not answer (AUDIT_SERVICE=$(AUDIT_SERVICE))"; exit 1; }; done
+		|| { echo "$$lock: something is known, or $(AUDIT_SERVICE) did not answer"; exit 1; }; done
