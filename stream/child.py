@@ -1,19 +1,23 @@
 """One worker process and the pipe between it and its parent, seen from both ends. Knows nothing of Kafka, and loads
 nothing that is heavy: the parent has it, too.
 
-parent -> worker   a Task; Release.ALL once nothing is left to do; the pipe's end says that the parent is gone
-worker -> parent   a Report from time to time; the pipe's end says that the worker is gone
+parent -> worker   a Task; Asked for each question; Release.ALL once nothing is left to do; the pipe's end says that
+                   the parent is gone
+worker -> parent   a Report from time to time; Told for each Asked; the pipe's end says that the worker is gone
 stderr             lines, which the parent passes on one by one
 """
 
 import contextlib
 import ctypes
 import os
+import pickle
+import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from multiprocessing.connection import Connection, Pipe
@@ -25,11 +29,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 from stream.errors import UsageError
+from stream.inquiries import Answer, Inquiry
 
 COMMAND = (sys.executable, str(Path(__file__).parents[1] / "statecast.py"), "worker")  # of this very installation
 TOLD = "statecast: "  # how the line begins in which a process says why it ended
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LINGERS = 10.0  # seconds that a process may take from the pipe's end to its own
+LARGEST = 32 << 10  # bytes of an inquiry: what a pipe with room for something takes without waiting
+AT_ONCE = 32  # inquiries that a worker is at
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,22 @@ class Report:
     metrics: list[Metric]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What somebody wants to know."""
+
+    number: int
+    inquiry: Inquiry
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the worker says of it; None: it cannot be asked now."""
+
+    number: int
+    answer: Answer | None
+
+
 class Watched(Protocol):
     """The worker, as far as a report goes."""
 
@@ -100,6 +123,7 @@ class Child:
                 )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._sending = threading.Lock()
         self._words: list[str] = []
         assert self._process.stderr is not None
         self._relay = threading.Thread(target=self._pass_on, args=(self._process.stderr,), name="relay", daemon=True)
@@ -111,14 +135,27 @@ class Child:
         return self._process.pid
 
     def tell(self, message: Task | Release) -> None:
-        with contextlib.suppress(OSError):  # it has ended already, as the pipe will say
+        with contextlib.suppress(OSError), self._sending:  # it has ended already, as the pipe will say
             self.pipe.send(message)
 
-    def hear(self) -> Report | None:
-        """Its next report; None where it is gone."""
+    def ask(self, asked: Asked) -> bool:
+        """Whether it is on its way: not where the worker has ended, or takes nothing. Never waits. On any thread."""
+        message = pickle.dumps(asked)
+        if len(message) > LARGEST:
+            return False
+        with contextlib.suppress(OSError, ValueError), self._sending:
+            room = select.poll()
+            room.register(self.pipe.fileno(), select.POLLOUT)
+            if room.poll(0) and not self.pipe.closed:
+                self.pipe.send_bytes(message)
+                return True
+        return False
+
+    def hear(self) -> Report | Told | None:
+        """What it says next; None where it is gone."""
         try:
-            report: Report = self.pipe.recv()
-            return report
+            said: Report | Told = self.pipe.recv()
+            return said
         except (EOFError, OSError):
             return None
 
@@ -127,7 +164,8 @@ class Child:
 
     def end(self) -> tuple[int, str]:
         """Its exit code, minus the signal's number where one ended it, and what it said of why; once it is gone."""
-        self.pipe.close()
+        with self._sending:
+            self.pipe.close()
         try:
             code = self._process.wait(LINGERS)
         except subprocess.TimeoutExpired:
@@ -156,35 +194,62 @@ class Parent:
             os.fstat(descriptor)
             if sys.platform == "linux":  # a worker that is stopped, too, which cannot see the pipe's end
                 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            self._pipe: Connection[Report, Any] = Connection(descriptor)
+            self._pipe: Connection[Report | Told, Any] = Connection(descriptor)
             self.task: Task = self._pipe.recv()
         except (EOFError, OSError):
             raise UsageError("worker: has no parent; `statecast serve --workers N` starts it") from None
         self._registry = registry
         self._worker: Watched | None = None
+        self._answer: Callable[[Inquiry], Answer] | None = None
+        self._sending = threading.Lock()
+        self._room = threading.BoundedSemaphore(AT_ONCE)
         self._released = threading.Event()
         threading.Thread(target=self._attend, name="parent", daemon=True).start()
 
-    def show(self, worker: Watched) -> None:
-        """From now on there is something to report."""
-        self._worker = worker
+    def show(self, worker: Watched, answer: Callable[[Inquiry], Answer]) -> None:
+        """From now on there is something to report, and somebody to ask, on any thread."""
+        self._worker, self._answer = worker, answer
 
     def released(self) -> bool:
         """Whether Release.ALL has come."""
         return self._released.is_set()
 
     def _attend(self) -> None:
+        due = time.monotonic() + self.task.report_every
         try:
             while True:
-                while not self._pipe.poll(self.task.report_every):
+                if self._pipe.poll(max(0.0, due - time.monotonic())):
+                    self._take(self._pipe.recv())
+                if time.monotonic() >= due:
                     self._report()
-                if self._pipe.recv() is Release.ALL:
-                    self._released.set()
+                    due = time.monotonic() + self.task.report_every
         finally:  # the parent is gone, and nobody would start this process again
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _take(self, message: Asked | Release) -> None:
+        if message is Release.ALL:
+            self._released.set()
+        elif isinstance(message, Asked):
+            if self._answer is None or not self._room.acquire(blocking=False):
+                self._send(Told(message.number, None))
+            else:  # each on a thread of its own: some take long, and none may hold up a report
+                threading.Thread(target=self._tell, args=(message, self._answer), name="asked", daemon=True).start()
+
+    def _tell(self, asked: Asked, answer: Callable[[Inquiry], Answer]) -> None:
+        told = None
+        try:
+            told = answer(asked.inquiry)
+        finally:
+            self._room.release()
+            with contextlib.suppress(OSError):  # the parent is gone, as the other thread sees
+                self._send(Told(asked.number, told))
+
+    def _send(self, message: Report | Told) -> None:
+        with self._sending:
+            self._pipe.send(message)
 
     def _report(self) -> None:
         if (worker := self._worker) is not None:
             found = list(self._registry.collect())
             reached, working = worker.reached, worker.working
-            self._pipe.send(Report(worker.idle_seconds(), worker.standing, worker.partitions, reached, working, found))
+            self._send(Report(worker.idle_seconds(), worker.standing, worker.partitions, reached, working, found))

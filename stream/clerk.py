@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import structlog
 
 from engine.columns import Floats
 from engine.forecast import Forecaster, ForecastError
@@ -19,7 +20,7 @@ from stream import said
 from stream.broker.placement import home
 from stream.broker.port import Records
 from stream.codec import Codec
-from stream.desk import Desk, Unanswered
+from stream.desk import STOPPING, Desk, Unanswered
 from stream.errands import Errands, Here
 from stream.errors import BrokerFault, SinkFailed
 from stream.inquiries import (
@@ -45,12 +46,13 @@ from stream.inquiries import (
 from stream.lookback import Lookback, Null
 from stream.recent import Noted
 
+log = structlog.get_logger()
+
 LOOP = 5.0  # seconds that the loop may take to answer
 SCAN = 15.0  # seconds, where it has to go through all streams
 READ = 2.0  # seconds that a look at the input may take
 WRITE = 10.0  # seconds that a reset may take
 ROLL = 30.0  # seconds that a forecast may take, and may wait for others
-LONGEST = LOOP + WRITE + ROLL  # seconds that an answer takes, at most
 BACK = 5000  # records of its partition among which a stream's interval is looked for
 
 
@@ -80,15 +82,19 @@ class Clerk:
         self._making = threading.Lock()
         self._forecaster: Forecaster | None = None
         self._rolling = threading.Lock()  # one forecast at a time: the loop needs a processor, too
+        self._closed = False
 
     def answer(self, inquiry: Inquiry) -> Answer:
-        """Blocks, for LONGEST seconds at most."""
+        """Blocks, for less than `gathering.PATIENCE` and the like."""
         try:
             return self._answer(inquiry)
         except (Unanswered, BrokerFault, SinkFailed) as error:
             return Wrong(503, str(error))
         except ForecastError as error:
             return Wrong(422, str(error))
+        except Exception:
+            log.exception("question_failed", question=type(inquiry).__name__)
+            return Wrong(500, "this failed; the log says why")
 
     def _answer(self, inquiry: Inquiry) -> Answer:
         match inquiry:
@@ -109,7 +115,8 @@ class Clerk:
                 return Described(self._model.fingerprint, msgspec.to_builtins(self._signature))
 
     def close(self) -> None:
-        """The loop has ended."""
+        """The loop has ended: whoever waits is told so."""
+        self._closed = True
         self._desk.close()
         self._lookback.close()
 
@@ -193,6 +200,8 @@ class Clerk:
             steps = []
             roll = self._forecasts().roll(one.row, one.stream.ts, interval, asked.steps, asked.samples, random)
             for predicted in roll:
+                if self._closed:  # the process does not end before its threads do
+                    raise Unanswered(STOPPING)
                 steps.append(said.forecast(self._signature, predicted))
                 if time.monotonic() > deadline and len(steps) < asked.steps:
                     raise ForecastError(

@@ -17,6 +17,7 @@ T = TypeVar("T")
 Errand = Generator[None, None, T]  # yields where the loop may go on; returns the answer
 
 MOST = 64  # errands that wait at a time
+STOPPING = "the service is stopping; ask again when it runs"
 
 
 class Unanswered(Exception):
@@ -88,4 +89,4 @@ class Desk:
         while self._waiting:
             one = self._waiting.popleft()
             one.errand.close()
-            one.answer.set_exception(Unanswered("the service is stopping; ask again when it runs"))
+            one.answer.set_exception(Unanswered(STOPPING))

@@ -14,8 +14,10 @@ from prometheus_client.core import Metric
 
 from stream import metrics
 from stream.bell import belled
-from stream.child import COMMAND, Child, Release, Report, Standing, Task
+from stream.child import COMMAND, Child, Release, Report, Standing, Task, Told
 from stream.errors import EnvironmentFault, StatecastError, UsageError
+from stream.gathering import Gatherings
+from stream.inquiries import Answer, Inquiry
 
 log = structlog.get_logger()
 
@@ -66,8 +68,8 @@ class Place:
 
 
 class Fleet:
-    """All workers of one service, from `run`'s beginning to its end. `beats`, `ready` and `metrics` may be asked on
-    other threads."""
+    """All workers of one service, from `run`'s beginning to its end. `beats`, `ready`, `metrics` and `ask` may be used
+    on other threads."""
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class Fleet:
         self._calm_since: float | None = None  # since when no worker has anything to do
         self._released = False
         self._command = command
+        self._gatherings = Gatherings()
         self._failure: StatecastError | None = None  # the first one: what the service ends with
         self._deadline: float | None = None  # of a stop that is under way
         self._told_at: float | None = None  # when a signal came
@@ -108,6 +111,13 @@ class Fleet:
         """Worker -> its metrics, of those that run."""
         reports = [(str(p.task.number), p.report) for p in self._places]
         return {number: report.metrics for number, report in reports if report is not None}
+
+    def ask(self, inquiry: Inquiry) -> list[Answer]:
+        """One answer of each worker that gives one in time. One that has been silent for a while is not asked."""
+        now = time.monotonic()
+        talking = [p for p in self._places if p.report is not None and now - p.heard_at < SILENT]
+        ends = {p.task.number: child for p in talking if (child := p.child) is not None}
+        return self._gatherings.ask(ends, inquiry)
 
     def run(self) -> None:
         """Until every worker has ended and none is to be started again."""
@@ -156,6 +166,9 @@ class Fleet:
     def _hear(self, place: Place) -> None:
         assert place.child is not None
         report = place.child.hear()
+        if isinstance(report, Told):
+            self._gatherings.told(place.task.number, report)
+            return
         if report is not None:
             place.hear(report)
             self._reached |= report.reached
@@ -166,6 +179,7 @@ class Fleet:
             return
         code, words = place.child.end()
         place.child = place.report = None
+        self._gatherings.gone(place.task.number)
         how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         log.info("worker_ended", worker=place.task.number, how=how, said=words)
         if self._deadline is not None and code in (0, -signal.SIGTERM):

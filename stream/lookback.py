@@ -5,12 +5,13 @@ it on one thread of its own, with handles that are made when they are first need
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from stream.broker.port import Offsets, Reader, Records, Sink
+from stream.desk import STOPPING
 from stream.errors import BrokerFault, SinkFailed, Unavailable
 from stream.state.questions import Questions
 
@@ -50,6 +51,8 @@ class Lookback:
         self._reader: Reader | None = None
         self._sink: Sink | None = None
         self._offsets: Offsets | None = None
+        self._waiting: set[Future[Any]] = set()
+        self._closed = False
 
     def read(self, partition: int, start: int, stop: int, within: float) -> Records:
         """Records start..stop of a partition, those that are there. Raises BrokerFault."""
@@ -62,7 +65,10 @@ class Lookback:
         return self._ask(lambda deadline: self._write(nulls, deadline), within)
 
     def close(self) -> None:
-        """Let go, without waiting."""
+        """Let go, without waiting. Whoever waits is told so."""
+        self._closed = True
+        for answer in list(self._waiting):
+            self._fail(answer, Unavailable(STOPPING))
         self._questions.ask(self._let_go)
 
     def _ask(self, call: Callable[[float], T], within: float) -> T:
@@ -72,20 +78,31 @@ class Lookback:
         deadline = time.monotonic() + within
 
         def run() -> None:
-            if not answer.set_running_or_notify_cancel():
+            if self._closed or answer not in self._waiting:
                 return
             try:
-                answer.set_result(call(deadline))
+                told = call(deadline)
             except Exception as error:  # whoever waits raises it
                 self._let_go()
-                answer.set_exception(error)
+                self._fail(answer, error)
+            else:
+                with suppress(InvalidStateError):  # it was told that the service stops
+                    answer.set_result(told)
 
-        self._questions.ask(run)
+        self._waiting.add(answer)
         try:
+            if self._closed:
+                raise Unavailable(STOPPING)
+            self._questions.ask(run)
             return answer.result(within)
         except TimeoutError:
-            answer.cancel()
             raise Unavailable(f"topic {self._topic}: no answer within {within:g} s; ask again later") from None
+        finally:
+            self._waiting.discard(answer)
+
+    def _fail(self, answer: "Future[Any]", error: Exception) -> None:
+        with suppress(InvalidStateError):
+            answer.set_exception(error)
 
     def _read(self, partition: int, start: int, done: Callable[[Records, int], bool], deadline: float) -> Records:
         """What there is from `start` on, until it is done: that is asked of what was read last, and of the offset that

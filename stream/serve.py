@@ -36,16 +36,27 @@ def serve(settings: Settings) -> None:
     if not settings.http.http:
         _run(settings, Worker)
         return
-    from stream.http.health import Address, serving
+    from stream.http.access import Access
+    from stream.http.server import serving
+    from stream.http.view import View
 
-    address = Address.parse(settings.http.http)
+    access = Access.of(settings.http)
     with contextlib.ExitStack() as stack:
 
         def make(plan: Plan, rooms: Rooms, stopping: Callable[[], bool], clock: Callable[[], float]) -> Worker:
             worker = Worker(plan, rooms, stopping, clock)
-            loop, ready = lambda: {"the loop": worker.idle_seconds()}, lambda: worker.ready
-            port = stack.enter_context(serving(loop, ready, metrics.REGISTRY, address))
-            log.info("http", address=f"{address.host}:{port}")
+            view = View(
+                beats=lambda: {"the loop": worker.idle_seconds()},
+                ready=lambda: worker.ready,
+                registry=metrics.REGISTRY,
+                ask=lambda inquiry: [rooms.clerk.answer(inquiry)],
+                application_id=settings.application_id,
+                input_topic=settings.kafka.input_topic,
+                output_topic=settings.kafka.output_topic,
+                workers=1,
+            )
+            port = stack.enter_context(serving(view, access))
+            log.info("http", address=f"{access.address.host}:{port}")
             return worker
 
         _run(settings, make)
@@ -59,7 +70,7 @@ def work(descriptor: int) -> None:
 
     def make(plan: Plan, rooms: Rooms, stopping: Callable[[], bool], clock: Callable[[], float]) -> Worker:
         member = Member(plan, rooms, stopping, clock, released=parent.released)
-        parent.show(member)
+        parent.show(member, rooms.clerk.answer)
         return member
 
     _run(settings, make)

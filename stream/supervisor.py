@@ -24,12 +24,24 @@ def supervise(settings: Settings) -> None:
         delivery = settings.delivery
         fleet = Fleet(tasks(settings), delivery.stop_timeout, delivery.broker_timeout, patience)
         if settings.http.http:
-            from stream.http.health import Address, serving
+            from stream.http.access import Access
+            from stream.http.server import serving
+            from stream.http.view import View
 
-            address = Address.parse(settings.http.http)
+            access = Access.of(settings.http)
             metrics.WORKERS.register(metrics.Merged(fleet.metrics))
-            port = stack.enter_context(serving(fleet.beats, lambda: fleet.ready, metrics.WORKERS, address))
-            log.info("http", address=f"{address.host}:{port}")
+            view = View(
+                beats=fleet.beats,
+                ready=lambda: fleet.ready,
+                registry=metrics.WORKERS,
+                ask=fleet.ask,
+                application_id=settings.application_id,
+                input_topic=settings.kafka.input_topic,
+                output_topic=settings.kafka.output_topic,
+                workers=settings.delivery.workers,
+            )
+            port = stack.enter_context(serving(view, access))
+            log.info("http", address=f"{access.address.host}:{port}")
         fleet.run()
     log.info("stopped")
 
