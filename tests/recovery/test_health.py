@@ -6,6 +6,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,9 @@ def test_a_broker_that_is_away_makes_the_service_not_ready_and_never_unhealthy(t
             eventually("ready again", health.is_ready, 90)
 
         assert all(health.always_healthy for health in found)
+        for health in found:
+            lines = Counter((line["event"], line.get("partition")) for line in health.service.lines())
+            assert not {event: n for event, n in lines.items() if n > 50}, "polls that find no broker drown the log"
         assert all(health.service.process.poll() is None for health in found)
 
 
