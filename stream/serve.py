@@ -15,9 +15,10 @@ from stream.announcement import announce
 from stream.assembly import Make, worker_of
 from stream.broker.clients import choose
 from stream.broker.port import Identity
+from stream.broker.refusals import principal
 from stream.child import Parent
 from stream.configuration import load
-from stream.errors import UsageError
+from stream.errors import Forbidden, UsageError
 from stream.member import Member
 from stream.security import client_properties
 from stream.settings import Settings
@@ -77,9 +78,16 @@ def work(descriptor: int) -> None:
 
 
 def _run(settings: Settings, make: Make) -> None:
+    properties = client_properties(settings.kafka)
+    try:
+        _serve(settings, properties, make)
+    except Forbidden as error:  # Kafka does not say to whom
+        raise Forbidden(f"{error} to {principal(properties)}") from None
+
+
+def _serve(settings: Settings, properties: dict[str, str], make: Make) -> None:
     client = choose(settings.kafka.client)
     model = provider.load(settings.model.path, settings.model.provider)
-    properties = client_properties(settings.kafka)
     identity = Identity(settings.kafka.bootstrap_servers, settings.application_id, settings.slot, properties)
     if settings.state.state_dir is not None:
         check_usable(settings.state.state_dir)  # before any topic is made

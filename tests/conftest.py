@@ -14,7 +14,7 @@ from localbroker.broker import LocalBroker
 # asks for, it still gets.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SLOWEST_FIRST = {"recovery": 0, "integration": 1, "contract": 2}
+SLOWEST_FIRST = {"recovery": 0, "integration": 1, "contract": 2, "secure": 3, "browser": 4}
 BROKER_FOLDERS = set(SLOWEST_FIRST)
 
 MakeTopic = Callable[..., str]

@@ -12,12 +12,14 @@ from stream.broker.deadline import Overdue, bounded
 from stream.broker.logs import quiet_kafka_python
 from stream.broker.port import Identity, Records
 from stream.broker.properties import Role, for_kafka_python
+from stream.broker.refusals import forbidden, hung_up, is_final, refused
 from stream.errors import BrokerFault, Refused, Unavailable, UsageError
 
 REFUSED: tuple[type[Exception], ...] = (
     kafka_errors.AuthorizationError,
     kafka_errors.SaslAuthenticationFailedError,
     kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.IllegalSaslStateError,
 )
 
 
@@ -55,9 +57,9 @@ def connected(make: Callable[..., Any], conf: dict[str, Any], servers: str, time
         last = clock.seconds <= patience
         try:
             return _connected(make, conf | {"bootstrap_timeout_ms": int(min(patience, clock.seconds) * 1000)}, servers)
-        except Unavailable:
+        except Unavailable as error:
             if last:
-                raise unreachable(servers, timeout) from None
+                raise unreachable(servers, timeout, str(error)) from None
         patience *= 2
 
 
@@ -67,7 +69,7 @@ def _connected(make: Callable[..., Any], conf: dict[str, Any], servers: str) -> 
     try:
         return make(**conf)
     except REFUSED as error:
-        raise Refused(f"Kafka at {servers} refused the connection: {error}") from None
+        raise refused(servers, str(error)) from None
     except (kafka_errors.KafkaConfigurationError, ValueError, OSError) as error:
         # OSError: a certificate file that cannot be read
         raise UsageError(f"client property refused by kafka-python: {error}") from None
@@ -75,23 +77,27 @@ def _connected(make: Callable[..., Any], conf: dict[str, Any], servers: str) -> 
         # The constructor only says that time is up; why the attempts failed stands in its log alone.
         attempts = [problem for problem in relay.problems if not isinstance(problem, _TIMED_OUT)]
         for problem in attempts:
-            if isinstance(problem, REFUSED) or "Handshake failed" in str(problem):
-                raise Refused(f"Kafka at {servers} refused the connection: {problem}") from None
+            if isinstance(problem, REFUSED) or ("[SSL:" in str(problem) and is_final(str(problem))):
+                raise refused(servers, str(problem)) from None
+        if attempts and all("Handshake failed" in str(end) for end in attempts):
+            raise refused(servers, str(attempts[-1])) from None
         # A broker says no and hangs up; the library often sees only the latter.
-        if attempts and "sasl_mechanism" in conf and all("socket disconnected" in str(end) for end in attempts):
-            raise Refused(f"Kafka at {servers} refused the connection: it hung up at every login") from None
-        raise Unavailable("no answer yet") from None
+        silent = bool(attempts) and all("socket disconnected" in str(end) for end in attempts)
+        if silent and "sasl_mechanism" in conf:
+            raise refused(servers, "it hung up at every login") from None
+        raise Unavailable(hung_up(conf.get("security_protocol", "PLAINTEXT")) if silent else "") from None
 
 
-def unreachable(servers: str, timeout: float) -> Unavailable:
-    return Unavailable(
-        f"cannot reach Kafka at {servers} within {timeout:.3g} s; is it running, and is --bootstrap-servers right?"
-    )
+def unreachable(servers: str, timeout: float, why: str = "") -> Unavailable:
+    why = why or "is it running, and is --bootstrap-servers right?"
+    return Unavailable(f"cannot reach Kafka at {servers} within {timeout:.3g} s; {why}")
 
 
 def fault(error: BaseException, doing: str) -> BrokerFault:
     """The exception for an error outside any transaction."""
     name = type(error).__name__
+    if isinstance(error, kafka_errors.AuthorizationError):
+        return forbidden(name.removesuffix("AuthorizationFailedError"), doing, name)
     if isinstance(error, REFUSED):
         return Refused(f"cannot {doing}: Kafka refused it ({name}); grant the right, or mend the login")
     return Unavailable(f"cannot {doing}: {name}: {error}")

@@ -11,14 +11,18 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from stream.broker.logs import log
 from stream.broker.port import Identity, Records
 from stream.broker.properties import for_confluent
+from stream.broker.refusals import forbidden, is_final, refused
 from stream.errors import BrokerFault, GenerationOver, Refused, SinkFailed, SinkFenced, Unavailable, UsageError
 
+FORBIDDEN = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "Topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "Group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "Cluster",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "TransactionalId",
+}
 REFUSED = frozenset(
     {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        *FORBIDDEN,
         KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
         KafkaError._AUTHENTICATION,
@@ -61,8 +65,10 @@ class Watch:
     def __call__(self, error: KafkaError) -> None:
         code = error.code()
         # A TLS handshake that is cut when a broker goes down looks like a refused one; a certificate problem does not.
-        ssl = code == KafkaError._SSL and (not self._connected or "certificate" in error.str())
-        if code in REFUSED or ssl:
+        ssl = code == KafkaError._SSL and (not self._connected or is_final(error.str()))
+        # That a client certificate is missing, or is not trusted, comes after the handshake.
+        alert = code == KafkaError._TRANSPORT and "alert" in error.str() and is_final(error.str())
+        if code in REFUSED or ssl or alert:
             self.refusal = error.str()
         else:
             # The rest (_TRANSPORT, _ALL_BROKERS_DOWN) is news: librdkafka goes on trying by itself.
@@ -75,7 +81,7 @@ class Watch:
     def check(self) -> None:
         """Raise Refused where the brokers have turned this client away since the first contact."""
         if self.refusal is not None:
-            raise Refused(f"Kafka at {self._servers} refused the connection: {self.refusal}")
+            raise refused(self._servers, self.refusal)
 
 
 def settings(identity: Identity, watch: Watch) -> dict[str, Any]:
@@ -107,6 +113,8 @@ def made(make: Callable[[dict[str, Any]], Any], conf: dict[str, Any]) -> Any:
 
 def fault(error: KafkaError, doing: str) -> BrokerFault:
     """The exception for an error outside any transaction."""
+    if error.code() in FORBIDDEN:
+        return forbidden(FORBIDDEN[error.code()], doing, error.name())
     if error.code() in REFUSED:
         return Refused(f"cannot {doing}: Kafka refused it ({error.str()}); grant the right, or mend the login")
     return Unavailable(f"cannot {doing}: {error.str()}")

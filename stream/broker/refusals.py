@@ -13,8 +13,15 @@ _LOGIN = "check --sasl-username, its password, and that the brokers know both fo
 # What a client library says, and the mend. The first that is found counts.
 _MENDS: tuple[tuple[str, str], ...] = (
     (r"unsupported ?sasl ?mechanism|unsupported mechanism", "give a --sasl-mechanism that the brokers have"),
-    (r"illegal ?sasl ?state", "this listener takes no login: give another --security-protocol, or another port"),
+    (
+        r"illegal ?sasl ?state|current sasl state",
+        "this listener takes no login: give another --security-protocol, or another port",
+    ),
     (r"authentication ?failed|invalid credentials|hung up at every login|sasl", _LOGIN),
+    (
+        r"could not be verified",  # librdkafka does not say which of the two it is
+        "give the authority that signed the brokers' certificate as --ssl-ca, and name the brokers as it does",
+    ),
     (
         r"mismatch|hostname",
         "name the brokers in --bootstrap-servers, and let them advertise themselves, as their certificate does",
@@ -48,8 +55,13 @@ def mend_of(said: str) -> str:
 
 def _short(said: str) -> str:
     """Without the names of classes and places in the source that surround the words that matter."""
-    text = re.sub(r"^(\[Error \d+\] )?(\w+Error: )+", "", said)
-    return re.sub(r" ?\(_ssl\.c:\d+\)", "", text).rstrip(".")
+    text = re.sub(r"^(\[Error \d+\] |\w+Error: |\w+://[^ ]+: )+", "", said)
+    return re.sub(r" ?\((_ssl\.c:\d+|after \d+ms in state \w+.*)\)", "", text).rstrip(".")
+
+
+def is_final(said: str) -> bool:
+    """Whether words about TLS tell of certificates, and not of a broker that goes down in the middle of it."""
+    return re.search(r"certificate|unknown_?\s?ca", said.lower()) is not None
 
 
 def hung_up(protocol: str) -> str:
