@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import structlog
 
 from engine.columns import Ints
 from engine.step import Engine
@@ -17,6 +18,8 @@ from stream.commit import Delivery
 from stream.deadletters import letter, refusals
 from stream.recent import Recent
 from stream.state.changelog import Rules
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Pipeline:
         return published
 
     def _bury(self, event: Rejected, delivery: Delivery) -> None:
+        # Why stands in the letter: it may quote the event, which is nobody's business who reads the log.
+        log.warning("dead_letter", code=event.code, partition=event.partition, offset=event.offset)
         value, headers = letter(event, self._topics.input, self._topics.dead_letter_limit)
         delivery.publish(
             self._topics.dead_letters, event.partition, [event.key], [value], [max(event.timestamp, 1)], [headers]
