@@ -79,3 +79,38 @@ def test_who_finds_no_broker_is_away(link: Link, sleepy: Sleepy) -> None:
     assert not link.away
     link.poll(1, 0)
     assert link.away
+
+
+def test_a_poll_that_finds_no_broker_a_wait_for_one_and_an_answer_each_say_so(link: Link, sleepy: Sleepy) -> None:
+    assert link.answers
+    sleepy.broker = False
+    link.poll(1, 0)
+    assert not link.answers
+    sleepy.now += 30
+    assert link.silent == 30
+
+    # A client that is back delivers nothing for a while: that alone is no answer.
+    sleepy.broker = True
+    link.poll(1, 0)
+    assert not link.answers
+    link.proven()
+    assert link.answers
+    assert link.silent == 0
+
+
+def test_who_waits_for_a_broker_with_patience_is_not_stuck_however_long_it_takes(link: Link, sleepy: Sleepy) -> None:
+    tries, stills = [], []
+
+    def call() -> str:
+        stills.append(sleepy.now - link.patient_at)
+        sleepy.now += 10  # a question's own deadline
+        tries.append(link.answers)
+        if len(tries) < 30:
+            raise Unavailable("no broker")
+        return "there"
+
+    sleepy.takes = 1.0  # of a pause
+    assert link.patiently(call) == "there"
+    assert sleepy.now > 300
+    assert tries == [True] + [False] * 29
+    assert max(stills) <= 1.0
