@@ -229,7 +229,7 @@ def test_a_class_and_too_many_samples_are_refused(models: dict[str, Model], monk
         next(made.roll(stepped(models["lags"])[0][0], 0, 0, 1, made.most_samples + 1, random))
 
 
-def test_the_file_of_a_model_is_not_needed_again(models: dict[str, Model], tmp_path: Path) -> None:
+def test_the_file_of_a_model_is_not_needed_again(tmp_path: Path) -> None:
     random_file(tmp_path / "model.onnx", CONFIGS["fixed"], seed=3)
     model = Model(tmp_path / "model.onnx")
     (tmp_path / "model.onnx").unlink()
