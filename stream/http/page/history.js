@@ -45,9 +45,8 @@ export class History {
   /** The places that the charts show. */
   range() {
     const end = Math.max(this.last?.at ?? 0, this.foretold.at(-1)?.at ?? 0, (this.last?.at ?? 0) + 1);
-    const ahead = Math.max(0, end - (this.last?.at ?? 0));
     const begin = Math.max(this.events[0]?.at ?? 0, (this.last?.at ?? 0) - SHOWN + 1);
-    return [begin - 0.5, Math.max(end, begin + FEWEST + Math.min(ahead, 8)) + 0.5];
+    return [begin - 0.5, Math.max(end, begin + FEWEST) + 0.5];
   }
 
   /** [place, actual, predicted, lower, upper, foretold, lower, upper] of a target, oldest first. of(said, name): what

@@ -51,7 +51,7 @@ function lost(error) {
   const words = `${why}${stood} Trying again.`;
   if ($("lost").textContent !== words) $("lost").textContent = words; // told aloud once
   $("lost").hidden = false;
-  document.body.dataset.stale = "";
+  if (answered) document.body.dataset.stale = "";
   state("lost", "connection lost");
 }
 

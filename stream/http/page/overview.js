@@ -12,7 +12,7 @@ let columns = null; // of the charts: [second], [events], [median], [worst]
 let charts = null;
 
 /** The newest second that is known, epoch milliseconds, less two: what the last ones say may still grow. */
-export const known = () => Math.max(0, ...seconds.keys()) - 2000;
+export const known = () => Math.max(2000, ...seconds.keys()) - 2000;
 
 export function start() {
   const throughput = overTime($("throughput"), "Throughput over the last 10 minutes", {
