@@ -11,7 +11,7 @@ import pytest
 from export.sample import random_model
 from stream.configuration import load, options
 from stream.errors import UsageError
-from stream.http.health import Address
+from stream.http.access import Address
 from tests.service import ROOT, command
 
 COMMANDS = ["serve", "loadtest", "train", "export", "replay", "generate", "inspect", "broker", "state"]
@@ -198,6 +198,8 @@ SERVERS = "must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535"
         (["--http", "[::1:80"], "--http [::1:80: must be HOST:PORT"),
         (["--http", "http://localhost:80"], "--http http://localhost:80: must be HOST:PORT"),
         (["--http", "localhost:65536"], "--http localhost:65536: must be HOST:PORT"),
+        (["--http", "0.0.0.0:0"], "--http 0.0.0.0:0: others could read and reset streams there; set STATECAST_HTTP__TOKEN"),
+        (["--http", "0.0.0.0:0", "--workers", "2"], "or give --http-insecure where the network is trusted"),
         (["--output-topic", "a"], "must be three topics"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
         (["--warmup", "nope"], f"'--warmup': {NUMBER}, not 'nope'"),

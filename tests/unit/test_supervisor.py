@@ -9,8 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,9 +19,9 @@ from stream.child import Task
 from stream.configuration import load
 from stream.errors import EnvironmentFault, UsageError
 from stream.fleet import Fleet, pause
-from stream.http.health import Address, serving
 from stream.metrics import Merged
 from stream.supervisor import tasks
+from tests import web
 from tests.service import ROOT, wait_for
 
 TOPICS = {("kafka", "input_topic"): "in", ("kafka", "output_topic"): "out"}
@@ -421,17 +419,9 @@ def test_series_of_workers_stand_side_by_side() -> None:
 
 def test_health_names_the_worker_that_is_stuck() -> None:
     beats = {"worker 1": 0.1, "worker 2": 61.0}
-    with serving(lambda: beats, lambda: False, CollectorRegistry(), Address("127.0.0.1", 0)) as port:
-        assert asked(port, "healthz") == (503, "worker 2 has not come round for 61 s\n")
+    with web.server(beats=beats, ready=lambda: False) as address:
+        stuck = web.ask(address, "/healthz")
+        assert (stuck.status, stuck.body) == (503, b"worker 2 has not come round for 61 s\n")
         beats["worker 2"] = 59.0
-        assert asked(port, "healthz") == (200, "ok\n")
-        assert asked(port, "readyz")[0] == 503
-
-
-def asked(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
+        assert web.ask(address, "/healthz").status == 200
+        assert web.ask(address, "/readyz").status == 503
