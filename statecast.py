@@ -259,6 +259,10 @@ def replay(
         float | None,
         typer.Option("--state-ttl", help="seconds without an event after which a stream starts cold [for ever]"),
     ] = None,
+    poison_policy: Annotated[
+        Literal["skip", "freeze", "reset"],
+        typer.Option("--poison-policy", help="as of `serve`; here an event is refused where no result is finite"),
+    ] = "skip",
 ) -> None:
     """Step a file's events as the service would, without Kafka: the offline reference.
 
@@ -273,7 +277,7 @@ def replay(
     network = Model(model)
     events = _replayed(network.signature, input, key, tuple(value or network.signature.features), time)
     values = places(network.signature, events.symbols, events.values) if events.symbols else events.values
-    write_predictions(network, events.keys, events.stream, events.time, values, output, batch, ttl)
+    write_predictions(network, events.keys, events.stream, events.time, values, output, batch, ttl, poison_policy)
 
 
 def _replayed(signature: Any, input: list[Path], key: str | None, values: tuple[str, ...], time: str | None) -> Any:

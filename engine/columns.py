@@ -24,6 +24,7 @@ class Columns:
     x: Floats  # [events, features]; 0 where the value is missing
     mask: Floats  # [events, features]; 1 where the value is there
     reset: Bools | None = None  # [events]; True: not a value but an order to forget the stream. None: no such event
+    poison: Bools | None = None  # [events]; of those in `reset`: an event that cannot be read, no order. None: no such
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -38,6 +39,7 @@ class Outcome:
     surprise: Floats  # [events, targets]; NaN where there is none: a stream's first event, a missing value, a class
     stepped: Bools  # [events]
     refused: dict[int, str] = field(default_factory=dict)  # event -> why the network could not step it
+    frozen: dict[int, str] = field(default_factory=dict)  # event of a frozen stream -> since when that is so
 
 
 def with_clock(columns: Columns) -> Columns:
@@ -61,6 +63,7 @@ def concatenate(parts: list[Columns]) -> Columns:
         runs += [(partition, start + shift, stop + shift) for partition, start, stop in part.runs]
         shift += len(part)
     resets = [np.zeros(len(part), np.bool_) if part.reset is None else part.reset for part in parts]
+    poison = [np.zeros(len(part), np.bool_) if part.poison is None else part.poison for part in parts]
     return Columns(
         runs=runs,
         keys=[key for part in parts for key in part.keys],
@@ -70,4 +73,5 @@ def concatenate(parts: list[Columns]) -> Columns:
         x=np.concatenate([part.x for part in parts]),
         mask=np.concatenate([part.mask for part in parts]),
         reset=np.concatenate(resets) if any(part.reset is not None for part in parts) else None,
+        poison=np.concatenate(poison) if any(part.poison is not None for part in parts) else None,
     )

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from engine.columns import Columns, Outcome
 from engine.model import Network
+from engine.rows import Policy
 from engine.step import Engine
 
 
 def replay(
-    model: Network, columns: Columns, *, batch: int, streams: int, ttl: int | None = None
+    model: Network, columns: Columns, *, batch: int, streams: int, ttl: int | None = None, poison: Policy = "skip"
 ) -> Iterator[tuple[Columns, Outcome]]:
     """Step all events from the cold state, `batch` at a time at most; a slice of the columns and its outcome each time.
 
@@ -20,7 +21,7 @@ def replay(
     engine, batch = Engine(model, streams), min(batch, model.most_events)
     for start in range(0, len(columns), batch):
         part = cut(columns, start, min(start + batch, len(columns)))
-        outcome = engine.step(part, ttl)
+        outcome = engine.step(part, ttl, poison)
         engine.keep()
         yield part, outcome
 
@@ -40,4 +41,5 @@ def cut(columns: Columns, start: int, stop: int) -> Columns:
         x=columns.x[start:stop],
         mask=columns.mask[start:stop],
         reset=None if columns.reset is None else columns.reset[start:stop],
+        poison=None if columns.poison is None else columns.poison[start:stop],
     )

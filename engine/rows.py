@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.columns import Floats, Ints
+
+FROZEN = -1  # the step of a stream that takes no events until it is reset
+
+# What becomes of a stream by an event that cannot be read or stepped: nothing, frozen, or cold.
+Policy = Literal["skip", "freeze", "reset"]
 
 
 @dataclass(slots=True)
 class Rows:
-    """Columns of equal length, one entry per stream. Where the step is 0 the stream is cold, and its floats are 0."""
+    """Columns of equal length, one entry per stream. Where the step is 0 the stream is cold, where it is
+    FROZEN it is frozen; its floats are then 0."""
 
     keys: list[bytes]
     offset: Ints  # [streams] of the stream's last event, or of the reset that emptied it; -1: it never had one

@@ -2,10 +2,12 @@
 
 Invariants
 1. A stream's events are stepped in their order, each once: an event at or below its row's offset is passed over.
-2. A row changes only by a step whose new row and outputs are all finite, or by a reset; a refused event leaves its
-   stream's row as it was.
+2. A row changes only by a step whose new row and outputs are all finite, by a reset, or by what the poison policy makes
+   of an event that is refused, which is one of three: nothing (skip), what a reset makes of it (reset), or a row that
+   is frozen from there on (freeze).
 3. A partition's clock is the largest timestamp of its events so far. An event that comes later than the time to live
    after its stream's last one, by that clock, starts its stream cold.
+4. A frozen row changes by a reset alone, whatever the time and the policy; its stream's events are told apart.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ import numpy as np
 from engine.bank import COUNTERS_BYTES, Copies
 from engine.columns import Bools, Columns, Ints, Outcome, with_clock
 from engine.model import Network
-from engine.rows import Rows
+from engine.rows import FROZEN, Policy, Rows
 from engine.schedule import Clearing, Rectangle, schedule
 from engine.slots import Slots
 
@@ -49,6 +51,7 @@ class Engine:
         self.clocks: dict[int, int] = {}  # partition -> milliseconds
         self._kept_clocks: dict[int, int] = {}  # as they were at the last `keep`
         self._attic = attic
+        self._freezing = False  # whether some row may be frozen: while none was, nobody looks
         self._stream_bytes = model.row_width * 4 + COUNTERS_BYTES + KEY_BYTES
 
     @staticmethod
@@ -73,8 +76,9 @@ class Engine:
         """How many more streams can be taken in."""
         return self.slots.capacity - -(-self.size // self._stream_bytes)
 
-    def step(self, columns: Columns, ttl: int | None = None) -> Outcome:
-        """Step every event of the batch. ttl: time to live, milliseconds; None: for ever.
+    def step(self, columns: Columns, ttl: int | None = None, poison: Policy = "skip") -> Outcome:
+        """Step every event of the batch. ttl: time to live, milliseconds; None: for ever. poison: what becomes of a
+        stream by an event that is refused; with "skip" the columns tell of none that could not be read.
 
         Raises slots.Full where the batch has more new streams than there is room.
         """
@@ -95,9 +99,9 @@ class Engine:
         cold = None if ttl is None else self._expired(slots, clock, new, ttl)
         for act in schedule(slots, columns.reset, cold, None if new.all() else new):
             if isinstance(act, Rectangle):
-                self._run(columns, clock, act, ttl, outcome)
+                self._run(columns, clock, act, ttl, poison, outcome)
             else:
-                self._clear(columns, clock, act)
+                self._clear(columns, clock, act, poison)
         outcome.surprise[self._told_nothing(columns, outcome)] = np.nan
         return outcome
 
@@ -119,6 +123,7 @@ class Engine:
             found, rows = self._attic.take(partition, self.slots.keys(new))
             if found:
                 self.bank.scatter(new[found], rows.state, rows.offset, rows.time, rows.clock, rows.step)
+                self._freezing |= bool((rows.step == FROZEN).any())
 
     def load(self, partition: int, rows: Rows) -> None:
         """Take rows in; where a stream has one already, or several come, the newest stands."""
@@ -132,6 +137,7 @@ class Engine:
         self.bank.scatter(
             to, rows.state[order], rows.offset[order], rows.time[order], rows.clock[order], rows.step[order]
         )
+        self._freezing |= bool((rows.step == FROZEN).any())
 
     def rows(self, slots: Ints) -> Rows:
         """Copies of rows, with their keys."""
@@ -193,7 +199,7 @@ class Engine:
 
     def _expired(self, slots: Ints, clock: Ints, new: Bools, ttl: int) -> Bools | None:
         """[events]: whether a new event comes more than ttl after its stream's last one. None: no event does."""
-        known = (self.bank.offset[slots] >= 0) | (self.bank.step[slots] > 0)
+        known = (self.bank.offset[slots] >= 0) | (self.bank.step[slots] != 0)
         gap = clock - np.where(known, self.bank.clock[slots], clock.min())
         if not (new & (gap > ttl)).any():  # what came before in this batch is no earlier
             return None
@@ -204,22 +210,44 @@ class Engine:
         late[order[1:][again]] = (clock[order[1:]] - clock[order[:-1]] > ttl)[again]
         return late
 
-    def _clear(self, columns: Columns, clock: Ints, resets: Clearing) -> None:
+    def _clear(self, columns: Columns, clock: Ints, resets: Clearing, poison: Policy) -> None:
         slots, events = resets.slots, resets.events
+        frozen = np.zeros(len(slots), np.bool_)
+        if columns.poison is not None:
+            poisoned = columns.poison[events]
+            changed = ~(poisoned & (self.bank.step[slots] == FROZEN))
+            slots, events, frozen = slots[changed], events[changed], poisoned[changed] & (poison == "freeze")
         self.bank.gather(slots)
-        self.bank.clear(slots)
-        self.bank.offset[slots] = columns.offset[events]
-        self.bank.time[slots] = columns.time[events]
-        self.bank.clock[slots] = clock[events]
+        self._empty(columns, clock, slots, events, frozen)
 
-    def _run(self, columns: Columns, clock: Ints, rectangle: Rectangle, ttl: int | None, outcome: Outcome) -> None:
+    def _empty(self, columns: Columns, clock: Ints, slots: Ints, events: Ints, frozen: Bools) -> None:
+        """Rows that were copied become cold, or frozen, as of these events."""
+        self.bank.clear(slots)
+        step = np.where(frozen, FROZEN, 0)
+        self.bank.stamp(slots, columns.offset[events], columns.time[events], clock[events], step)
+        self._freezing |= bool(frozen.any())
+
+    def _pass_over(self, events: Ints, slots: Ints, outcome: Outcome) -> None:
+        """Events [time, stream] of frozen streams."""
+        for column, since in zip(events.T.tolist(), self.bank.offset[slots].tolist(), strict=True):
+            why = f"its stream is frozen since offset {since}, which was refused; a record without a value resets it"
+            outcome.frozen.update(dict.fromkeys(column, why))
+
+    def _run(
+        self, columns: Columns, clock: Ints, rectangle: Rectangle, ttl: int | None, poison: Policy, outcome: Outcome
+    ) -> None:
+        if self._freezing and (frozen := self.bank.step[rectangle.slots] == FROZEN).any():
+            self._pass_over(rectangle.events[:, frozen], rectangle.slots[frozen], outcome)
+            rectangle = Rectangle(rectangle.events[:, ~frozen], rectangle.slots[~frozen], rectangle.cold)
+            if not len(rectangle.slots):
+                return
         events, slots, cold = rectangle.events, rectangle.slots, rectangle.cold
         old, predicted, surprise, finite = self.bank.run(slots, cold, columns.x[events], columns.mask[events])
         step = np.zeros_like(old.step) if cold else old.step
         if finite is not None:
             for i in np.flatnonzero(~finite).tolist():
                 # One of this stream's events does not go through the network; one at a time shows which.
-                self._run_singly(columns, clock, rectangle, i, old, ttl, outcome)
+                self._run_singly(columns, clock, rectangle, i, old, ttl, poison, outcome)
             events, slots, step = events[:, finite], slots[finite], step[finite]
             predicted, surprise = predicted[:, finite], surprise[:, finite]
         steps = step + np.arange(1, len(events) + 1)[:, None]
@@ -231,14 +259,22 @@ class Engine:
         self.bank.stamp(slots, columns.offset[last], columns.time[last], clock[last], steps[-1])
 
     def _run_singly(
-        self, columns: Columns, clock: Ints, whole: Rectangle, i: int, old: Copies, ttl: int | None, outcome: Outcome
+        self,
+        columns: Columns,
+        clock: Ints,
+        whole: Rectangle,
+        i: int,
+        old: Copies,
+        ttl: int | None,
+        poison: Policy,
+        outcome: Outcome,
     ) -> None:
         """Step the i-th stream's events, its row still the old one; those that do not go through are refused."""
         slot, cold = whole.slots[[i]], whole.cold
         step = 0 if cold else int(old.step[i])
         latest = None if cold or old.offset[i] < 0 else int(old.clock[i])
         last = None
-        for event in whole.events[:, i]:
+        for at, event in enumerate(whole.events[:, i]):
             # The schedule took the events before this one for stepped. Where they are refused, it may come too late.
             if ttl is not None and latest is not None and clock[event] - latest > ttl:
                 cold, step = True, 0
@@ -247,6 +283,12 @@ class Engine:
             if finite is not None:
                 values = ", ".join(f"{value:g}" for value in columns.x[event, : len(self.model.signature.features)])
                 outcome.refused[int(event)] = f"the network's result for {values} is not finite"
+                if poison != "skip":
+                    self._empty(columns, clock, slot, whole.events[at, [i]], np.array([poison == "freeze"]))
+                    cold, step, last, latest = True, 0, None, int(clock[event])
+                if poison == "freeze":
+                    self._pass_over(whole.events[at + 1 :, [i]], slot, outcome)
+                    return
                 continue
             cold, step, last, latest = False, step + 1, event, int(clock[event])
             outcome.step[event] = step

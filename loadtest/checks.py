@@ -4,6 +4,7 @@ from dataclasses import fields
 from math import isfinite
 from typing import get_args
 
+from engine.rows import Policy
 from loadtest.draws import Draw
 from loadtest.errors import UsageError
 from loadtest.findings import Delivery
@@ -11,7 +12,7 @@ from loadtest.options import LoadOptions
 from loadtest.pace import HIGHEST_DAY, Pace
 from loadtest.port import ClientName
 
-CHOICES = {"keys": Draw, "pace": Pace, "delivery": Delivery, "client": ClientName}
+CHOICES = {"keys": Draw, "pace": Pace, "delivery": Delivery, "client": ClientName, "poison_policy": Policy}
 MOST = {
     "streams": 4_000_000_000,  # their numbers have 32 bits
     "rate": 1_000_000_000,

@@ -20,7 +20,7 @@ NAMES = {
     "serve_log", "serve_ready", "client", "pid", "examples", "verify", "timeout", "watch_interval", "batch",
 }  # fmt: skip
 # Options of the service: to compare them is what a comparison is for.
-SERVICE = {"serve", "delivery", "model", "state_ttl"}
+SERVICE = {"serve", "delivery", "model", "state_ttl", "poison_policy"}
 ALIKE = 0.02  # a ratio nearer to 1 than this is called the same
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.rows import Policy
 from loadtest.codecs import CodecName
 from loadtest.draws import Draw
 from loadtest.findings import Delivery
@@ -84,6 +85,7 @@ class LoadOptions:
     verify: bool = option(False, "afterwards hold the whole output topic against the offline replay, bit by bit")
     delivery: Delivery = option("exactly_once", "what --verify forbids: at_least_once tolerates identical copies")
     state_ttl: float | None = option(None, "the service's --state-ttl, seconds", "for ever")
+    poison_policy: Policy = option("skip", "the service's --poison-policy")
     batch: int = option(20_000, "events that --verify steps at a time; the result does not depend on it")
     max_key_bytes: int = option(MAX_KEY_BYTES, "the service's limit: a longer key is a dead letter")
     max_value_bytes: int = option(MAX_VALUE_BYTES, "the service's limit: a longer value is a dead letter")

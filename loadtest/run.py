@@ -62,6 +62,7 @@ def _verify(options: LoadOptions, told: Told) -> VerifyResult:
         dead_letter_topic=letters or None,
         delivery=options.delivery,
         state_ttl=options.state_ttl,
+        poison_policy=options.poison_policy,
         client=options.client,
         batch=options.batch,
         timeout=options.timeout,

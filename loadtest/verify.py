@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from engine.rows import Policy
 from loadtest.codecs import JSON, Codec
 from loadtest.errors import EnvironmentFault
 from loadtest.findings import Delivery, VerifyResult
@@ -36,6 +37,7 @@ def verify(
     batch: int = BATCH,
     streams: int | None = None,
     state_ttl: float | None = None,
+    poison_policy: Policy = "skip",
     step_batch: int | None = None,
     timeout: float = 60.0,
     examples: int = 5,
@@ -48,14 +50,21 @@ def verify(
 
     start: per partition the input offset to step from, in the cold state; the beginning by default. Outputs of
     earlier events, and of events that arrive meanwhile, are left alone. state_ttl: the service's --state-ttl, seconds;
-    None: for ever. batch: records read at a time; step_batch: events stepped at a time, None: those read together; the
-    result depends on neither. timeout: seconds that a read may stand still.
+    None: for ever. poison_policy: the service's, too. batch: records read at a time; step_batch: events stepped at a
+    time, None: those read together; the result depends on neither. timeout: seconds that a read may stand still.
     Raises ModelFileError, and EnvironmentFault where a topic is missing or cannot be read to its end.
     """
     began = time.monotonic()
     ttl = None if state_ttl is None else round(state_ttl * 1000)
     reference = Reference(
-        model_path, max_key_bytes, max_value_bytes, streams, ttl=ttl, step_batch=step_batch, codec=codec
+        model_path,
+        max_key_bytes,
+        max_value_bytes,
+        streams,
+        ttl=ttl,
+        poison=poison_policy,
+        step_batch=step_batch,
+        codec=codec,
     )
     outputs = OutputFormat(reference.model.signature, codec)
     result = VerifyResult(delivery)

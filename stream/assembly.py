@@ -124,6 +124,7 @@ def assemble(
         settings.limits.max_key_bytes,
         settings.limits.max_value_bytes,
         kafka.codec,
+        state.poison_policy,
     )
     link, group = Link(access, clock, stopping), Group()
 
@@ -188,6 +189,7 @@ def assemble(
             model.fingerprint,
             max_key_bytes=rules.max_key_bytes,
             max_value_bytes=rules.max_value_bytes,
+            poison=rules.poison != "skip",
         )
 
     desk = Desk()

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.columns import Columns, Outcome
+from engine.columns import Bools, Columns, Outcome
 from export.signature import Signature
 from stream.broker.port import Records
 from stream.chances import Places, chances
@@ -54,7 +54,8 @@ class _Part:
     timestamps: list[int]
     x: NDArray[np.float32]  # [events, features]; NaN where the value is missing
     times: NDArray[np.int64]
-    resets: list[int]  # which of them are no values but orders to forget the stream
+    resets: list[int]  # which of them are no values but orders to forget the stream, or poison
+    poison: list[int]  # which of these are values that were rejected
 
 
 class Rejection(Exception):
@@ -69,13 +70,21 @@ class Codec:
     """Events and predictions of one model, in one format."""
 
     def __init__(
-        self, form: Format, signature: Signature, fingerprint: str, *, max_key_bytes: int, max_value_bytes: int
+        self,
+        form: Format,
+        signature: Signature,
+        fingerprint: str,
+        *,
+        max_key_bytes: int,
+        max_value_bytes: int,
+        poison: bool = False,
     ) -> None:
+        """poison: what is rejected stands in the columns, too, where its key names a stream."""
         self._format = form
         self._features = signature.features
         self._signature = signature
         self._places = Places(signature) if signature.task == "symbol" else None
-        self._max_key, self._max_value = max_key_bytes, max_value_bytes
+        self._max_key, self._max_value, self._poison = max_key_bytes, max_value_bytes, poison
         # Feature names need not be identifiers, so the fields are numbered and renamed.
         kind: Any = float | None if self._places is None else str | int | None
         fields: list[Any] = [(f"f{i}", kind) for i in range(len(self._features))]
@@ -99,10 +108,7 @@ class Codec:
         x = np.concatenate([part.x for part in parts])
         missing = np.isnan(x)
         x[missing] = 0
-        reset = None
-        if any(part.resets for part in parts):
-            reset = np.zeros(at, np.bool_)
-            reset[[start + i for (_, start, _), part in zip(runs, parts, strict=True) for i in part.resets]] = True
+        starts = [start for _, start, _ in runs]
         columns = Columns(
             runs=runs,
             keys=list(chain.from_iterable(part.keys for part in parts)),
@@ -111,7 +117,8 @@ class Codec:
             timestamp=np.array(list(chain.from_iterable(part.timestamps for part in parts)), np.int64),
             x=x,
             mask=(~missing).astype(np.float32),
-            reset=reset,
+            reset=_marked(at, [start + i for start, part in zip(starts, parts, strict=True) for i in part.resets]),
+            poison=_marked(at, [start + i for start, part in zip(starts, parts, strict=True) for i in part.poison]),
         )
         return Decoded(columns, rejected)
 
@@ -152,10 +159,10 @@ class Codec:
             return None
         if np.count_nonzero(np.isfinite(x)) + missing < x.size:  # NaN or infinity, which JSON has not
             return None
-        return _Part(keys, batch.offsets, batch.timestamps, x, time, [])  # type: ignore[arg-type]
+        return _Part(keys, batch.offsets, batch.timestamps, x, time, [], [])  # type: ignore[arg-type]
 
     def _one_by_one(self, batch: Records, rejected: list[Rejected]) -> "_Part":
-        part = _Part([], [], [], np.empty(0, np.float32), np.empty(0, np.int64), [])
+        part = _Part([], [], [], np.empty(0, np.float32), np.empty(0, np.int64), [], [])
         values: list[tuple[float | None, ...]] = []
         times: list[int] = []
         for offset, timestamp, key, value in zip(
@@ -165,7 +172,11 @@ class Codec:
                 numbers, time = self._one(key, value, timestamp)
             except Rejection as why:
                 rejected.append(Rejected(batch.partition, offset, timestamp, key, value, why.code, str(why)))
-                continue
+                if not self._poison or key is None or len(key) > self._max_key:
+                    continue
+                numbers, time = (None,) * len(self._features), timestamp
+                part.poison.append(len(part.keys))
+                part.resets.append(len(part.keys))
             if value is None:
                 part.resets.append(len(part.keys))
             assert key is not None
@@ -228,6 +239,15 @@ class Codec:
             surprise=outcome.surprise[stepped],
         )
         return stepped, self._encode(outputs)
+
+
+def _marked(events: int, which: list[int]) -> Bools | None:
+    """[events]: whether each is among these; None where none is."""
+    if not which:
+        return None
+    marked = np.zeros(events, np.bool_)
+    marked[which] = True
+    return marked
 
 
 def _milliseconds(ts: int | str) -> int:

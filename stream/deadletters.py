@@ -1,7 +1,9 @@
 """Events that have no prediction, as records of the dead-letter topic (headers after KIP-1034). Pure."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 
+from engine.columns import Outcome
 from stream.broker.port import Headers, Records
 from stream.codec import Decoded, Rejected
 
@@ -28,17 +30,17 @@ def letter(event: Rejected, topic: str, limit: int) -> tuple[bytes | None, Heade
     return (event.value if size + _RECORD_OVERHEAD <= limit else None), headers
 
 
-def refusals(decoded: Decoded, refused: Mapping[int, str], batches: Sequence[Records]) -> list[Rejected]:
-    """Events that were decoded but that the network could not step, as rejected records."""
-    if not refused:
+def refusals(decoded: Decoded, outcome: Outcome, batches: Sequence[Records]) -> list[Rejected]:
+    """Events that were decoded but not stepped, as rejected records: refused by the network, or of a frozen stream."""
+    if not outcome.refused and not outcome.frozen:
         return []
+    why = [(event, "not_steppable", message) for event, message in outcome.refused.items()]
+    why = sorted(why + [(event, "stream_frozen", message) for event, message in outcome.frozen.items()])
     raw = {(b.partition, offset): value for b in batches for offset, value in zip(b.offsets, b.values, strict=True)}
     columns, found = decoded.columns, []
     for partition, start, stop in columns.runs:
-        for event, message in refused.items():
-            if start <= event < stop:
-                offset = int(columns.offset[event])
-                timestamp, value = int(decoded.columns.timestamp[event]), raw[partition, offset]
-                key = columns.keys[event]
-                found.append(Rejected(partition, offset, timestamp, key, value, "not_steppable", message))
+        for event, code, message in why[bisect_left(why, (start,)) : bisect_left(why, (stop,))]:
+            offset = int(columns.offset[event])
+            timestamp, value = int(columns.timestamp[event]), raw[partition, offset]
+            found.append(Rejected(partition, offset, timestamp, columns.keys[event], value, code, message))
     return found

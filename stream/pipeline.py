@@ -59,7 +59,7 @@ class Pipeline:
         decoded = codec.decode(batches)
         columns = decoded.columns
         began = time.perf_counter()
-        outcome = self._engine.step(columns, rules.state_ttl)
+        outcome = self._engine.step(columns, rules.state_ttl, rules.poison)
         metrics.STEP.observe(time.perf_counter() - began)
         metrics.BATCH.observe(len(columns))
         published = Published()
@@ -71,7 +71,7 @@ class Pipeline:
                 timestamps = np.maximum(columns.timestamp[index], 1).tolist()  # librdkafka takes 0 for "now"
                 delivery.publish(self._topics.output, partition, keys, values, timestamps)
                 published.predictions += len(index)
-        for event in decoded.rejected + refusals(decoded, outcome.refused, batches):
+        for event in decoded.rejected + refusals(decoded, outcome, batches):
             if event.offset >= until[event.partition]:
                 self._bury(event, delivery)
                 published.letters[event.code] += 1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.columns import Columns
 from engine.model import Model
 from engine.replay import replay
+from engine.rows import Policy
 from export.signature import Signature
 from stream.chances import Places
 from stream.codec import Codec
@@ -52,11 +53,12 @@ def write_predictions(
     output: Path,
     batch: int,
     ttl: int | None = None,
+    poison: Policy = "skip",
 ) -> None:
     """Step all events in their order and write one line for each.
 
     keys: each stream's key; stream, time: [events]; values: [events, features], within float32, NaN where missing.
-    ttl: time to live, milliseconds, by a clock that the times drive; None: for ever.
+    ttl: time to live, milliseconds, by a clock that the times drive; None: for ever. poison: the poison policy.
     Raises UsageError where the values do not fit the model, or the file cannot be written.
     """
     features = len(model.signature.features)
@@ -77,7 +79,7 @@ def write_predictions(
     codec = Codec(Json(), model.signature, model.fingerprint, max_key_bytes=2**31, max_value_bytes=2**31)
     try:
         with output.open("wb") as sink:
-            for part, outcome in replay(model, columns, batch=batch, streams=len(keys), ttl=ttl):
+            for part, outcome in replay(model, columns, batch=batch, streams=len(keys), ttl=ttl, poison=poison):
                 index, texts = codec.encode(part, outcome, 0, len(part))
                 for event, text in zip(index, texts, strict=True):
                     name = orjson.dumps(part.keys[event].decode())

@@ -164,6 +164,10 @@ class StateSection(Section):
         ge=0.001,  # what they count in
         le=YEARS,
     )
+    poison_policy: Literal["skip", "freeze", "reset"] = option(
+        "skip",
+        "what becomes of a stream after an event that is refused: it goes on, is frozen until a reset, or starts anew",
+    )
     state_dir: Path | None = option(
         None, "directory for snapshots and for rows that memory has no room for", shown="none"
     )

@@ -306,19 +306,36 @@ def expected(cluster: Cluster, partition: int, ttl: int | None = None) -> list[t
     return alone(cluster, partition, ttl)[0]
 
 
-def alone(cluster: Cluster, partition: int, ttl: int | None) -> tuple[list[tuple[int, bytes]], list[int]]:
-    """What `told` and `letters` must give, by the engine alone, one event at a time."""
+def alone(
+    cluster: Cluster, partition: int, ttl: int | None, poison: str = "skip"
+) -> tuple[list[tuple[int, bytes]], list[int]]:
+    """What `told` and `letters` must give, by the engine alone, one event at a time.
+
+    It knows no poison policy: what is refused becomes a reset here, and frozen streams stand in a set.
+    """
     codec = Codec(Json(), model().signature, model().fingerprint, max_key_bytes=4096, max_value_bytes=1000)
     engine = Engine(model(), 64)
-    found, refused = [], []
+    found = list[tuple[int, bytes]]()
+    refused, frozen = [], set[bytes | None]()
+
+    def step(offset: int, entry: Any, value: bytes | None) -> bool:
+        """Whether the event was taken."""
+        decoded = codec.decode([Records(partition, [offset], [entry.timestamp], [entry.key], [value])])
+        outcome = engine.step(decoded.columns, ttl)
+        engine.keep()
+        found.extend((offset, text) for text in codec.encode(decoded.columns, outcome, 0, len(decoded.columns))[1])
+        return not decoded.rejected and not outcome.refused
+
     for offset, entry in enumerate(cluster.logs["in", partition]):
         if entry.state == "committed":
-            decoded = codec.decode([Records(partition, [offset], [entry.timestamp], [entry.key], [entry.value])])
-            outcome = engine.step(decoded.columns, ttl)
-            engine.keep()
-            found += [(offset, text) for text in codec.encode(decoded.columns, outcome, 0, len(decoded.columns))[1]]
-            if decoded.rejected or outcome.refused:
+            if entry.value is None:
+                frozen.discard(entry.key)
+            if entry.key in frozen or not step(offset, entry, entry.value):
                 refused.append(max(entry.timestamp, 1))
+                if poison != "skip":
+                    step(offset, entry, None)
+                if poison == "freeze":
+                    frozen.add(entry.key)
     return found, refused
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from engine.rows import Rows
+from engine.rows import FROZEN, Policy, Rows
 
 FORMAT = 1
 ROW, MARKER = b"r", b"m"
@@ -29,6 +29,7 @@ class Rules(msgspec.Struct, frozen=True):
     max_key_bytes: int
     max_value_bytes: int
     codec: str
+    poison: Policy = "skip"
 
 
 class Marker(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def row_values(rows: Rows) -> list[bytes]:
     records["state"] = rows.state
     data, size = records.tobytes(), records.itemsize
     values = [data[at : at + size] for at in range(0, len(data), size)]
-    for cold in np.flatnonzero(rows.step == 0).tolist():
+    for cold in np.flatnonzero(rows.step <= 0).tolist():
         values[cold] = values[cold][: _HEAD_TYPE.itemsize]
     return values
 
@@ -137,7 +138,7 @@ def _rows(keys: Sequence[bytes | None], values: Sequence[bytes | None], index: l
     wrong = np.flatnonzero((head["format"] != FORMAT) | (head["width"] != width))
     for at in wrong[:1].tolist():
         _complain(index[at], names[at], found[at], width)
-    unreal = np.flatnonzero((head["offset"] < 0) | (head["step"] < 0) | ~np.isfinite(records["state"]).all(axis=1))
+    unreal = np.flatnonzero((head["offset"] < 0) | (head["step"] < FROZEN) | ~np.isfinite(records["state"]).all(axis=1))
     for at in unreal[:1].tolist():
         raise Foreign(index[at], f"a row of stream {names[at][1:]!r} whose numbers cannot be: it is damaged")
     offset, time, clock, step = (np.ascontiguousarray(head[name], np.int64) for name in COLUMNS)

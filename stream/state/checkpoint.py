@@ -10,7 +10,7 @@ Invariants
 3. The replay offset of a partition lies at or below the first event that any of its rows in the changelog lacks.
 4. A stream leaves the bank for good only when its row is clean and no replay can meet an event of its past: its last
    offset lies below the replay offset of a marker that is committed. It is cold then by rule: reset, or past its time
-   to live.
+   to live. A frozen stream is neither, and stays.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.columns import Bools, Ints
+from engine.rows import FROZEN
 from engine.step import Engine
 from stream import metrics
 from stream.state.dirty import Dirty
@@ -219,6 +220,7 @@ class Checkpoint:
             cold = bank.step[slots] == 0
             if ttl is not None:
                 cold |= self._engine.kept_clock(number) - bank.clock[slots] > ttl
+            cold &= bank.step[slots] != FROZEN
             mine = slots[cold & (where == number) & ~self._dirty[slots] & (bank.offset[slots] < replay)]
             if len(mine):
                 touched = self._engine.bank.touched()

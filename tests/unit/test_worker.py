@@ -83,6 +83,7 @@ some_events = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), kinds), m
     disk=st.booleans(),
     room=st.sampled_from([64, 64, 12]),
     networks=st.sampled_from([(model,), (model, banked_model), (banked_model,)]),  # of one process after the other
+    poison=st.sampled_from(["skip", "freeze", "reset"]),
 )
 def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other_owners_gives_one_runs_outputs(
     delivery: str,
@@ -94,6 +95,7 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
     disk: bool,
     room: int,
     networks: tuple[Callable[[], Network], ...],
+    poison: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     partitions = 3
@@ -101,7 +103,12 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
     directory = tmp_path_factory.mktemp("state")
     options: dict[str, Any] = {
         "delivery": {"delivery": delivery, "commit_interval": interval, "batch": 16},
-        "state": {"checkpoint_interval": checkpoint * interval, "state_ttl": ttl, "snapshot_interval": 0.3},
+        "state": {
+            "checkpoint_interval": checkpoint * interval,
+            "state_ttl": ttl,
+            "snapshot_interval": 0.3,
+            "poison_policy": poison,
+        },
         "most": most,
     }
     for (events, life), network in zip([*lives, ([], Life())], itertools.cycle(networks), strict=False):
@@ -123,7 +130,7 @@ def test_any_interleaving_of_batches_commits_failures_crashes_restores_and_other
 
     assert cluster.misdeeds == []
     for partition in range(partitions):
-        wanted, refused = alone(cluster, partition, None if ttl is None else int(ttl * 1000))
+        wanted, refused = alone(cluster, partition, None if ttl is None else int(ttl * 1000), poison)
         seen, buried = told(cluster, partition), letters(cluster, partition)
         if delivery == "exactly_once":
             assert seen == wanted
