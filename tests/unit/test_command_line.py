@@ -198,7 +198,7 @@ SERVERS = "must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535"
         (["--http", "[::1:80"], "--http [::1:80: must be HOST:PORT"),
         (["--http", "http://localhost:80"], "--http http://localhost:80: must be HOST:PORT"),
         (["--http", "localhost:65536"], "--http localhost:65536: must be HOST:PORT"),
-        (["--http", "0.0.0.0:0"], "--http 0.0.0.0:0: others could read and reset streams there; set STATECAST_HTTP__TOKEN"),
+        (["--http", "0.0.0.0:0"], "--http 0.0.0.0:0: others could read and reset streams there; set STATECAST_"),
         (["--http", "0.0.0.0:0", "--workers", "2"], "or give --http-insecure where the network is trusted"),
         (["--output-topic", "a"], "must be three topics"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
