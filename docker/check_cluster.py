@@ -6,6 +6,7 @@ Plain processes on this machine: no engine, no image. A node is killed and comes
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,9 +90,9 @@ class Node:
     def up(self) -> bool:
         return readiness.answers(int(self.address.rpartition(":")[2]))
 
-    def end(self, how: int) -> None:
+    def kill(self) -> None:
         if self.process is not None and self.process.running:
-            self.process.signal(how)
+            self.process.signal(signal.SIGKILL)
             self.process.wait(30)
 
 
@@ -124,7 +125,7 @@ def main() -> None:
         random_model(model, hidden=16, scaling="stream", lags=(1, 2, 24))
         nodes = [Node(each, folder, places) for each in NODES]
         for node in nodes:
-            stack.callback(node.end, 9)
+            stack.callback(node.kill)
             node.start()
         eventually("three nodes answer", lambda: all(node.up() for node in nodes))
         servers = ",".join(node.address for node in nodes)
@@ -144,7 +145,7 @@ def main() -> None:
         offering = subprocess.Popen(load)
         stack.callback(offering.kill)
         time.sleep(8)  # of load, before anything happens
-        nodes[1].end(9)
+        nodes[1].kill()
         eventually("a node is killed: its copies are missing", lambda: set(in_sync(admin)) == {2})
         time.sleep(8)  # of load, on two nodes
         nodes[1].start()
