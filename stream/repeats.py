@@ -1,8 +1,8 @@
 """Keeps what repeats from drowning the log. Of warnings that say the same, the first few in a while are told, and at
 the while's end, in one line, how many more there were. Knows nothing of what they say.
 
-Warnings say the same that have one event, and one `code`, or where there is none, one `partition`: what befalls each of
-fifty partitions is told of each. Lines of other libraries are the same where only their numbers differ.
+Warnings say the same that have one event, and one `code`, or where there is none, one `partition` or one `worker`: what
+befalls each of fifty partitions is told of each. Lines of other libraries are the same where only their numbers differ.
 """
 
 import logging
@@ -17,6 +17,7 @@ MOST = 5  # told in a while
 WHILE = 60.0  # seconds
 KEYS = 1000  # more are not remembered once their while is over
 SUPPRESSED = "suppressed"
+WHERE = ("code", "partition", "worker")
 LEVELS = ("warning", "error", "critical")
 
 _NUMBERS = re.compile(r"\d+")
@@ -47,7 +48,7 @@ class Repeats:
 
     def __call__(self, _: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         name = str(event.get("event"))
-        where = event.get("code", event.get("partition"))
+        where = next((event[of] for of in WHERE if of in event), None)
         if method in LEVELS and name != SUPPRESSED and not self._admits((name, where), name):
             raise structlog.DropEvent
         return event

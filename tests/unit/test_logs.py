@@ -77,13 +77,15 @@ def test_the_end_of_a_while_is_told_once_although_a_line_comes_before_its_timer(
     assert world.told == [("away", 3)]
 
 
-def test_the_same_of_another_code_or_partition_is_another_line(world: World) -> None:
+def test_the_same_of_another_code_partition_or_worker_is_another_line(world: World) -> None:
     for partition in range(50):
         assert world.passes("halted", partition=partition)
     for _ in range(MOST):
         assert world.passes("dead_letter", code="not_json", partition=3)
     assert not world.passes("dead_letter", code="not_json", partition=4)
     assert world.passes("dead_letter", code="no_key", partition=3)
+    for worker in (1, 2):
+        assert [world.passes("worker_died", worker=worker) for _ in range(MOST + 1)] == [True] * MOST + [False]
 
 
 @pytest.mark.parametrize("method", ["debug", "info"])
