@@ -18,7 +18,7 @@ class Rows:
     FROZEN it is frozen; its floats are then 0."""
 
     keys: list[bytes]
-    offset: Ints  # [streams] of the stream's last event, or of the reset that emptied it; -1: it never had one
+    offset: Ints  # [streams] of the stream's last event, or of the reset that emptied it; -1: it had none here
     time: Ints  # [streams] of that event, milliseconds since the epoch
     clock: Ints  # [streams] the partition's clock at that event: the largest record timestamp so far, milliseconds
     step: Ints  # [streams] events since the cold start

@@ -110,6 +110,11 @@ def read(keys: Sequence[bytes | None], values: Sequence[bytes | None], width: in
     return Entries(_rows(keys, values, index, width), gone, marker)
 
 
+def width_of(value: bytes) -> int:
+    """The floats that a row has by its record's value; 0 where that is too short to tell."""
+    return int(_START.unpack_from(value)[1]) if len(value) >= _START.size else 0
+
+
 def _marker(index: int, value: bytes | None) -> Marker:
     try:
         marker = msgspec.json.decode(value or b"", type=Marker)
@@ -138,7 +143,10 @@ def _rows(keys: Sequence[bytes | None], values: Sequence[bytes | None], index: l
     wrong = np.flatnonzero((head["format"] != FORMAT) | (head["width"] != width))
     for at in wrong[:1].tolist():
         _complain(index[at], names[at], found[at], width)
-    unreal = np.flatnonzero((head["offset"] < 0) | (head["step"] < FROZEN) | ~np.isfinite(records["state"]).all(axis=1))
+    # A row that was imported may be from before the input's beginning: its offset is then -1.
+    least = np.where(head["step"] != 0, -1, 0)
+    sound = (head["offset"] >= least) & (head["step"] >= FROZEN)
+    unreal = np.flatnonzero(~sound | ~np.isfinite(records["state"]).all(axis=1))
     for at in unreal[:1].tolist():
         raise Foreign(index[at], f"a row of stream {names[at][1:]!r} whose numbers cannot be: it is damaged")
     offset, time, clock, step = (np.ascontiguousarray(head[name], np.int64) for name in COLUMNS)
