@@ -1,7 +1,7 @@
 // Which stream to look at: a search by the beginning of its key, and the most surprising ones now.
 
 import { streams } from "./api.js";
-import { ago, count, moment, odds, surprise } from "./format.js";
+import { ago, count, label, moment, odds, surprise } from "./format.js";
 
 const $ = (id) => document.getElementById(id);
 const SUGGESTED = 8;
@@ -9,7 +9,7 @@ const LISTED = 8;
 const FULL = 6; // the surprise at which a bar is full
 const PAUSE = 150; // milliseconds after the last key stroke
 
-/** pick(path, key): what is done with a stream that was picked. */
+/** pick(path): what is done with a stream that was picked. */
 export function wireSearch(pick) {
   const [field, list] = [$("search"), $("suggestions")];
   let found = [];
@@ -40,7 +40,7 @@ export function wireSearch(pick) {
     field.value = one.key;
     close();
     told("");
-    pick(one.path, one.key);
+    pick(one.path);
   }
   function told(words) {
     $("search-told").textContent = words;
@@ -68,7 +68,7 @@ export function wireSearch(pick) {
     item.id = `suggestion-${i}`;
     item.setAttribute("role", "option");
     const [key, more] = [document.createElement("span"), document.createElement("small")];
-    key.textContent = one.key;
+    key.textContent = label(one.key);
     more.textContent = `step ${count(one.step)}`;
     item.append(key, more);
     item.onpointerdown = (event) => event.preventDefault(); // the field keeps the focus
@@ -112,7 +112,7 @@ export function wireSurprising(pick) {
     item.append(button);
     item.className = "none";
     button.disabled = true;
-    button.onclick = () => pick(button.dataset.path, key.textContent);
+    button.onclick = () => pick(button.dataset.path);
     return { item, button, key, time, number, bar };
   });
   list.replaceChildren(...rows.map((row) => row.item));
@@ -124,7 +124,7 @@ export function wireSurprising(pick) {
       const one = found[i];
       item.className = one ? "" : "none";
       button.disabled = !one;
-      key.textContent = one ? one.key : "";
+      key.textContent = one ? label(one.key) : "";
       time.textContent = one ? ago(one.ts, now) : "";
       number.textContent = one ? surprise(one.surprise) : "";
       button.title = one ? `${odds(one.surprise)}; partition ${one.partition}, offset ${one.offset}, ${moment(one.ts)} UTC` : "";

@@ -36,6 +36,12 @@ export function duration(s) {
   return s < 172800 ? `${Math.round(s / 3600)}${THIN}h` : `${Math.round(s / 86400)}${THIN}d`;
 }
 
+/** The same for axes, without what is no news: "5 s", "250 ms", "0". */
+export function briefly(s) {
+  if (s === 0) return "0";
+  return s < 1 ? `${Number((s * 1e3).toPrecision(4))}${THIN}ms` : `${Number(s.toPrecision(4))}${THIN}s`;
+}
+
 export function bytes(n) {
   if (!known(n)) return NONE;
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -46,6 +52,11 @@ export function bytes(n) {
 
 export function percent(share) {
   return known(share) ? `${Math.floor(share * 100)}${THIN}%` : "";
+}
+
+/** A stream's key, also one that would not show. */
+export function label(key) {
+  return key.trim() === "" ? (key === "" ? "(empty key)" : JSON.stringify(key)) : key;
 }
 
 const iso = (ms) => {

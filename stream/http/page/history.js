@@ -25,7 +25,7 @@ export class History {
 
   /** Take an event in; false where it is known. */
   add(event) {
-    if (this.seeded && event.offset <= this.last.offset) this.events = []; // what is remembered begins earlier
+    if (this.seeded && event.step !== this.last.step + 1) this.events = []; // what comes begins elsewhere
     this.seeded = false;
     const last = this.last;
     if (last && event.offset <= last.offset) return false;

@@ -62,7 +62,7 @@ function found() {
 
 /** The stream that the address names: #stream=<its key, percent-encoded>. */
 function go() {
-  const path = /^#stream=(.+)$/.exec(location.hash)?.[1] ?? null;
+  const path = /^#stream=(.*)$/.exec(location.hash)?.[1] ?? null;
   if (shown !== null) pick(path);
 }
 

@@ -1,7 +1,7 @@
 // How the service does: header, tiles, partitions, and charts of the last minutes.
 
 import { overTime } from "./charts.js";
-import { bytes, clock, count, duration, percent, rate, short } from "./format.js";
+import { briefly, bytes, clock, count, duration, percent, rate, short } from "./format.js";
 
 const $ = (id) => document.getElementById(id);
 const MINUTES = 10;
@@ -23,7 +23,7 @@ export function start() {
   });
   const latency = overTime($("latencies"), "Latency over the last 10 minutes", {
     series: (colour) => [{ stroke: colour("predicted") }, { stroke: colour("surprise"), width: 1 }],
-    values: duration,
+    values: briefly,
     least: 0.01,
     told: () => {},
   });
@@ -63,7 +63,7 @@ function tiles(told) {
 
   text("rate", rate(sum(within(5), "events") / 5));
   const dead = sum(within(MINUTES * 60), "dead_letters");
-  text("rate-more", dead ? `${count(dead)} dead letters in 10 min` : "no dead letters in 10 min");
+  text("rate-more", dead ? `${plural(dead, "dead letter")} in 10 min` : "no dead letters in 10 min");
   $("rate-more").classList.toggle("bad", dead > 0);
 
   const recent = numbers(within(10), "latency").sort((a, b) => a - b);

@@ -5,7 +5,7 @@ import { surprises, values } from "./charts.js";
 import { confirmReset } from "./dialogs.js";
 import { showEvents, showHead, symbol } from "./events.js";
 import { showFacts } from "./facts.js";
-import { clock, stamp, surprise, tick, value } from "./format.js";
+import { clock, label, stamp, surprise, tick, value } from "./format.js";
 import { History } from "./history.js";
 
 const $ = (id) => document.getElementById(id);
@@ -53,18 +53,18 @@ export function modelIs(told) {
   showHead(model.task);
 }
 
-/** Show this stream, or none. */
-export function pick(path, key = null) {
+/** Show this stream, or none. path: its key, percent-encoded, or null. */
+export function pick(path) {
   picked?.watching.abort();
   picked = null;
   $("nothing-picked").hidden = path !== null;
   $("picked-stream").hidden = path === null;
   if (path === null) return;
-  const name = key ?? decoded(path);
+  const name = decoded(path);
   const target = model.task === "number" ? model.targets[0] : model.features[0];
   picked = { path, key: name, known: null, history: new History(), after: -1, target, watching: new AbortController() };
   $("target").value = target;
-  $("picked-title").textContent = name;
+  $("picked-title").textContent = label(name);
   foretold("");
   tellAbout("");
   showFacts(model.task, null, target, of, service.now());
@@ -218,7 +218,7 @@ async function resetAsked() {
   const means =
     `Its state is dropped, and its next event is its first step, predicted from nothing. The service writes a record ` +
     `without a value into ${where}, which every reader of that topic sees. It cannot be taken back.`;
-  if (!(await confirmReset(mine.key, means)) || mine !== picked) return;
+  if (!(await confirmReset(label(mine.key), means)) || mine !== picked) return;
   try {
     const { placed } = await api.reset(mine.path);
     const places = Object.entries(placed).map(([partition, offset]) => `partition ${partition}, offset ${offset}`);
