@@ -23,6 +23,7 @@ from kafka.admin import (
 from localbroker import ports
 from localbroker.broker import LocalBroker
 from tests.secure.authorities import Authority, together
+from tests.service import create_topic, eventually
 
 HOST = "127.0.0.1"
 ALICE, BOB = "alice", "bob"  # alice may do everything, bob what he is given
@@ -47,9 +48,17 @@ class Right:
 
     @property
     def acl(self) -> Any:
-        pattern = ACLResourcePatternType.PREFIXED if self.prefixed else ACLResourcePatternType.LITERAL
-        resource = ResourcePattern(self.kind, self.name, pattern)
+        resource = ResourcePattern(self.kind, self.name, self._pattern)
         return ACL(f"User:{BOB}", "*", self.operation, ACLPermissionType.ALLOW, resource)
+
+    @property
+    def filter(self) -> Any:
+        resource = ResourcePatternFilter(self.kind, self.name, self._pattern)
+        return ACLFilter(f"User:{BOB}", "*", self.operation, ACLPermissionType.ALLOW, resource)
+
+    @property
+    def _pattern(self) -> ACLResourcePatternType:
+        return ACLResourcePatternType.PREFIXED if self.prefixed else ACLResourcePatternType.LITERAL
 
 
 class Fortress:
@@ -62,6 +71,7 @@ class Fortress:
         self.client = self.authority.issue(ALICE)
         self.locked_client = self.authority.issue(f"{ALICE}-locked", password=KEY_PASSWORD.encode())
         self.foreign_client = self.stranger.issue(ALICE)
+        self._given: set[Right] = set()
         self._ports: dict[str, int] = {}
         while len(self._ports) < len(DOORS) + 2:
             port = ports.free_port()
@@ -129,15 +139,30 @@ class Fortress:
             yield admin
 
     def topic(self, beginning: str = "in") -> str:
-        from tests.service import create_topic
-
         name = f"{beginning}-{uuid.uuid4().hex[:8]}"
         create_topic(self.servers, name)
         return name
 
-    def give(self, rights: Iterable[Right]) -> None:
-        """Bob has these from now on, and no other."""
-        everything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+    def add_partitions(self, topic: str, partitions: int) -> None:
         with self.admin() as admin:
-            admin.delete_acls([ACLFilter(f"User:{BOB}", None, ACLOperation.ANY, ACLPermissionType.ANY, everything)])
-            admin.create_acls([right.acl for right in rights])
+            admin.create_partitions({topic: partitions})
+
+    def give(self, rights: Iterable[Right]) -> None:
+        """Bob has these from now on, and no other. What he has already he never lacks meanwhile."""
+        wanted = set(rights)
+        with self.admin() as admin:
+            admin.create_acls([right.acl for right in wanted - self._given])
+            if self._given - wanted:
+                admin.delete_acls([right.filter for right in self._given - wanted])
+            # Orders go to the controller; the broker that asks for rights hears of them a moment later.
+            everything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+            of_bob = ACLFilter(f"User:{BOB}", None, ACLOperation.ANY, ACLPermissionType.ANY, everything)
+            names = {str(right) for right in wanted}
+            eventually("the rights are in force", lambda: {*map(_name, admin.describe_acls(of_bob)[0])} == names)
+        self._given = wanted
+
+
+def _name(acl: Any) -> str:
+    pattern = acl.resource_pattern
+    prefixed = pattern.pattern_type == ACLResourcePatternType.PREFIXED
+    return str(Right(pattern.resource_type, pattern.resource_name, acl.operation, prefixed))

@@ -27,5 +27,11 @@ def serve(application: str, source: str, output: str, letters: str, changelog: s
     ]
 
 
+def prune(application: str, changelog: str) -> Rights:
+    """Of `state prune`. A changelog that may not be seen is not found."""
+    seen = Right(Kind.GROUP, application, Op.DESCRIBE)
+    return [seen, *topic(changelog, Op.DESCRIBE_CONFIGS, Op.DELETE)]
+
+
 def without(rights: Iterable[Right], one: Right) -> Rights:
     return [right for right in rights if right != one]

@@ -2,12 +2,15 @@
 
 import json
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.sample import random_model
 from export.signature import fingerprint, load
-from stream.topics import changelog_name
+from stream.broker.admin import Admin
+from stream.broker.port import Identity
+from stream.topics import CHANGELOG, changelog_name
 from tests.integration.application import one_line
 from tests.secure.fortress import Fortress
 from tests.service import command, produce, read, readings
@@ -50,6 +53,12 @@ class Served:
     @property
     def changelog(self) -> str:
         return changelog_name(self.name, fingerprint(load(self.model(self.folder))[0]))
+
+    def make_topics(self) -> None:
+        """What an administrator makes beforehand where the service may not."""
+        with closing(Admin(Identity(self.fortress.servers, "tests", "tests"))) as admin:
+            for name, config in ((self.output, {}), (self.letters, {}), (self.changelog, CHANGELOG)):
+                admin.create(name, 1, config)
 
     def arguments(self, door: str, *options: str) -> list[str]:
         return [
