@@ -1,11 +1,12 @@
-"""The container's health: exit code 0 while /healthz answers at the port that the service was given. Stdlib only."""
+"""The container's health: exit code 0 while /healthz answers where the service was told to listen. Stdlib only."""
 
 import os
 import sys
 import urllib.request
 
-port = os.environ["STATECAST_HTTP__HTTP"].rpartition(":")[2]
+host, _, port = os.environ["STATECAST_HTTP__HTTP"].rpartition(":")
+here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
 try:
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/healthz", timeout=4)
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{here}:{port}/healthz", timeout=4)
 except OSError as error:  # no connection, no answer in time, or 503
     sys.exit(f"unhealthy: {error}")
