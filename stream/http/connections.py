@@ -16,14 +16,12 @@ TAKEN = 20.0  # seconds in which what was written must have been taken
 class Bound:
     """Ends a connection on which something takes too long."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
-    def begin(self, transport: asyncio.Transport) -> None:
+    def begin(self, transport: asyncio.Transport, seconds: float) -> None:
         """From now on; not anew where it has begun."""
-        if self._timer is None and not transport.is_closing():
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, transport.abort)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, transport.abort)
 
     def end(self) -> None:
         if self._timer is not None:
@@ -36,19 +34,19 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head, self._taken = Bound(HEAD), Bound(TAKEN)
+        self._head, self._taken = Bound(), Bound()
         if len(self.connections) > MOST:
             transport.abort()  # an answer would cost more of what there is too little of
             return
         transport.set_write_buffer_limits(0)  # of an answer, one message at a time is in memory
-        self._head.begin(transport)
+        self._head.begin(transport, HEAD)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._head.end()
         else:
-            self._head.begin(self.transport)
+            self._head.begin(self.transport, HEAD)
 
     def on_response_complete(self) -> None:
         self._head.end()  # uvicorn's bound of the pause takes over
@@ -61,7 +59,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._taken.begin(self.transport)
+        self._taken.begin(self.transport, TAKEN)
 
     def resume_writing(self) -> None:
         super().resume_writing()

@@ -50,14 +50,14 @@ class Followers:
     async def _lines(self, key: bytes, partition: int, after: int) -> AsyncIterator[bytes]:
         ends = time.monotonic() + LIFE
         spoke = 0.0
-        while not self._stopping and time.monotonic() < ends:
+        while not self._stopping:
             answers = await self._asker.ask(Follow(key, after))
             for one in _events(answers):
                 if one.partition == partition and one.offset > after:
                     yield b"id: %d\ndata: %b\n\n" % (one.offset, msgspec.json.encode(told.event(one)))
                     after, spoke = one.offset, time.monotonic()
-            if self._gone(answers, partition):
-                return  # who comes again is told where it went
+            if self._gone(answers, partition) or time.monotonic() > ends:
+                return  # who comes again is told where it went, or goes on
             if time.monotonic() - spoke > SILENCE:
                 yield b": still here\n\n"
                 spoke = time.monotonic()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 
 import pytest
 
@@ -43,12 +44,19 @@ class Log:
         return []
 
 
-def closed(connection: socket.socket) -> bool:
-    """Waits until the other end has closed; whether it did so without a word."""
+def closed(connection: socket.socket, sent: bytes = b"") -> bool:
+    """Sends this, and waits until the other end has closed; whether it did so without a word."""
     try:
+        connection.sendall(sent)
         return connection.recv(1) == b""
     except ConnectionError:
         return True
+
+
+def served(address: str) -> bool:
+    """Whether a connection of its own gets an answer."""
+    with raw(address) as connection:
+        return not closed(connection, HEALTH)
 
 
 def until(connection: socket.socket, end: bytes) -> bytes:
@@ -103,13 +111,15 @@ def test_a_head_without_end_and_what_is_no_http_are_refused(address: str) -> Non
     ("before", "sent"), [(b"", b""), (b"", b"GET / HTTP/1.1\r\nHos"), (HEALTH, b"GET / HTTP/1.1\r\nHos")]
 )
 def test_who_does_not_end_a_request_is_dropped(monkeypatch: pytest.MonkeyPatch, before: bytes, sent: bytes) -> None:
-    monkeypatch.setattr(connections, "HEAD", 0.3)
-    with server() as address, raw(address) as connection:
+    with server() as address, ExitStack() as stack:
         if before:  # the second request on a connection is bound like the first
+            connection = stack.enter_context(raw(address))
             connection.sendall(before)
             until(connection, b"ok\n")
-        connection.sendall(sent)
-        assert closed(connection)
+        monkeypatch.setattr(connections, "HEAD", 0.3)
+        if not before:
+            connection = stack.enter_context(raw(address))
+        assert closed(connection, sent)
 
 
 def test_who_does_not_end_a_body_is_told_and_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,14 +143,8 @@ def test_who_does_not_read_the_answer_is_dropped_and_costs_little(monkeypatch: p
     log = Log(*(event(offset, "x" * 10_000) for offset in range(2000)))
     with server(log) as address, raw(address) as greedy:
         greedy.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-
-        def again() -> bool:
-            with raw(address) as other:
-                other.sendall(HEALTH)
-                return not closed(other)
-
         # When: it never reads. Then: its place becomes free, and no further events are asked for
-        eventually("another one has the place", again)
+        eventually("another one has the place", lambda: served(address))
         assert len(log.follows) <= 2
 
 
@@ -157,7 +161,7 @@ def test_who_comes_when_all_places_are_taken_is_dropped(monkeypatch: pytest.Monk
             until(two, b"ok\n")
             with raw(address) as three:
                 assert closed(three)
-        eventually("a place is free again", lambda: ask(address, "/healthz").status == 200)
+        eventually("a place is free again", lambda: served(address))
 
 
 def test_questions_that_take_long_leave_the_others_alone_and_do_not_pile_up() -> None:
