@@ -93,13 +93,13 @@ def _check_files(kafka: KafkaSection, properties: dict[str, str], protocol: str)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             mend = f"the key in {key} belongs to another certificate; give its own"
-        elif error.reason in ("BAD_PASSWORD_READ", "BAD_DECRYPT", None) or "PKCS12" in (error.reason or ""):
+        elif "ENCRYPTED" in Path(key).read_text(errors="replace"):
             mend = (
                 f"the key in {key} is encrypted, and ssl_key_password does not open it; give it in "
                 "STATECAST_KAFKA__SSL_KEY_PASSWORD, or in a file that STATECAST_KAFKA__SSL_KEY_PASSWORD_FILE names"
             )
         else:
-            mend = f"it and the key in {key} cannot be used ({error.reason}); give both in PEM"
+            mend = f"it and the key in {key} cannot be used; give both in PEM"
         raise UsageError(f"{told}: {mend}") from None
 
 
