@@ -5,11 +5,10 @@ had no event since is as good as unknown. A row is told as it stands: its last e
 readers of the output see, and will be committed with the same bits.
 """
 
-import heapq
-import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +22,8 @@ from stream.inquiries import Browse, Stream
 from stream.partitions import Phase
 from stream.recent import FOLLOWED, Noted, Recent, Trail
 
-SLICE = 8192  # slots looked at in one slice: about a millisecond
+SLICE = 2048  # slots looked at in one slice: about a millisecond
+FEW = 50  # streams whose surprise is looked up in one
 
 Ranked = tuple[tuple[Any, ...], int, Stream | None]  # its rank, its slot, what was copied of it
 
@@ -128,11 +128,14 @@ class Errands:
                 some = self._by_time(start, asked.prefix, None if full is None else -full[0])
             else:
                 some = self._by_key(start, asked.prefix, None if full is None else full[0])
-            best = self._copied(heapq.nsmallest(most, itertools.chain(best, some), key=lambda one: one[0]))
+            best = self._copied(sorted([*best, *some], key=itemgetter(0))[:most])
             start += SLICE
             yield
         streams = list({(s.partition, s.key): s for _, _, s in best if s is not None}.values())
-        told = [self._with_surprise(stream) for stream in streams[: asked.limit]]
+        told: list[Stream] = []
+        for start in range(0, min(len(streams), asked.limit), FEW):
+            told += map(self._with_surprise, streams[start : min(start + FEW, asked.limit)])
+            yield
         return told, len(streams) > asked.limit
 
     def _by_key(self, start: int, prefix: bytes, last: bytes | None) -> Iterable[Ranked]:

@@ -8,8 +8,9 @@ Invariants
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from engine.columns import Columns, Floats, Ints, Outcome
 from stream.inquiries import Second
 
 TOLD = 512  # streams
+LOOKED = 128  # events of one batch that are looked at for them
 SPAN = 30.0  # seconds; the table forgets by so many at a time
 SPANS = 10  # so many of them, and the one that is under way, are told
 HISTORY = 600  # seconds
@@ -38,6 +40,9 @@ class Surprising(NamedTuple):
     offset: int
     time: int  # milliseconds
     step: int
+
+
+_Some = tuple[list[float], list[int], list[bytes], Ints, Ints, Ints]  # the columns of several
 
 
 class Noted(NamedTuple):
@@ -97,7 +102,7 @@ class Recent:
         self._ring = max(2, min(RING, RING_FLOATS // predicted))
         self._tables: deque[tuple[int, dict[tuple[int, bytes], Surprising]]] = deque()  # (span, its table), newest last
         self._floor = -1.0  # what an event has to be more surprising than
-        self._pending: list[Surprising] = []
+        self._pending: list[_Some] = []
         self._trails: dict[tuple[int, bytes], Trail] = {}  # (partition, key)
         self._asked: dict[bytes, float] = {}  # key -> when it was last asked for, seconds
         self._seconds: deque[_Committed] = deque(maxlen=HISTORY)
@@ -105,25 +110,26 @@ class Recent:
 
     def note(self, columns: Columns, outcome: Outcome, until: Mapping[int, int]) -> None:
         """A batch was stepped; what lies below its partition's `until` was not published. Of the events that stand out
-        as many as the table has streams are looked at."""
+        LOOKED are looked at."""
         if self._asked:
             self._follow(columns, outcome, until)
         surprise = outcome.surprise
         highest: Floats = surprise[:, 0] if surprise.shape[1] == 1 else np.fmax.reduce(surprise, axis=1)
         over = np.flatnonzero(highest > self._floor)
-        if len(over) > TOLD:
-            over = over[np.argpartition(highest[over], -TOLD)[-TOLD:]]
+        if len(over) > LOOKED:
+            over = over[np.argpartition(highest[over], -LOOKED)[-LOOKED:]]
         if len(over):
             over, partitions = _published(over, columns, outcome, until)
             keys = columns.keys
-            self._pending += map(
-                Surprising,
-                highest[over].tolist(),
-                partitions,
-                [keys[i] for i in over.tolist()],
-                columns.offset[over].tolist(),
-                columns.time[over].tolist(),
-                outcome.step[over].tolist(),
+            self._pending.append(
+                (
+                    highest[over].tolist(),
+                    partitions,
+                    [keys[i] for i in over.tolist()],
+                    columns.offset[over],
+                    columns.time[over],
+                    outcome.step[over],
+                )
             )
 
     def _follow(self, columns: Columns, outcome: Outcome, until: Mapping[int, int]) -> None:
@@ -152,7 +158,8 @@ class Recent:
         """What was noted is committed. now: seconds."""
         self._forget(now)
         if self._pending:
-            self._enter(int(now // SPAN), self._pending)
+            for some in self._pending:
+                self._enter(int(now // SPAN), some)
             self._pending = []
         for trail in self._trails.values():
             if trail.pending:
@@ -172,14 +179,18 @@ class Recent:
             for where in [where for where in table if where[0] == partition]:
                 del table[where]
 
-    def _enter(self, span: int, found: Sequence[Surprising]) -> None:
+    def _enter(self, span: int, some: _Some) -> None:
         if not self._tables or self._tables[-1][0] != span:
             self._tables.append((span, {}))
             self._floor = -1.0
         table = self._tables[-1][1]
-        _take(table, found)
+        surprises, partitions, keys, offset, time, step = some
+        for i, where in enumerate(zip(partitions, keys, strict=True)):
+            there = table.get(where)
+            if there is None or there.surprise < surprises[i]:  # mostly not: only then it costs more than a look
+                table[where] = Surprising(surprises[i], *where, int(offset[i]), int(time[i]), int(step[i]))
         if len(table) > 2 * TOLD:
-            best = sorted(table.values(), reverse=True)[:TOLD]
+            best = sorted(table.values(), key=itemgetter(0), reverse=True)[:TOLD]
             table.clear()
             _take(table, best)
             self._floor = best[-1].surprise
@@ -198,7 +209,7 @@ class Recent:
         best: dict[tuple[int, bytes], Surprising] = {}
         for _, table in self._tables:
             _take(best, table.values())
-        return sorted(best.values(), reverse=True)[:TOLD]
+        return sorted(best.values(), key=itemgetter(0), reverse=True)[:TOLD]
 
     def surprise(self, partition: int, key: bytes, offset: int) -> float | None:
         """Of this very event, where it is remembered."""
