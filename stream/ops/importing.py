@@ -138,8 +138,8 @@ def _make_room(
     held = there is not None and any(records(client, identity, state, spans(admin, there)))
     if (committed or held) and not replace:
         raise Refused(
-            f"--application-id {identity.group}: has a state already (group at {committed or 'no offset'}, changelog "
-            f"{state} {'with' if held else 'without'} records); give another id, or --replace to lose that state"
+            f"--application-id {identity.group}: has a state already (offsets of {len(committed)} partitions, "
+            f"{'records' if held else 'none'} in {state}); give another id, or --replace to lose that state"
         )
     if strange := set(committed) - numbers:
         raise Refused(

@@ -71,8 +71,8 @@ class Seen:
         yield f"  event     offset {row.offset}, time {moment(row.time)}, clock {moment(row.clock)}"
         yield f"  as of     {_fresh(marker)}"
         if self.newer is not None:
-            older = f"the row lacks {self.newer} events of this stream" if self.newer else "the row lacks no event"
-            yield f"  input     ends at {self.input_end}; {older}"
+            lacks = {0: "no event", 1: "1 event of this stream"}.get(self.newer, f"{self.newer} events of this stream")
+            yield f"  input     ends at {self.input_end}; the row lacks {lacks}"
 
 
 def get(

@@ -103,7 +103,7 @@ def test_what_a_crash_left_unwritten_is_stepped_again_where_the_offsets_are_the_
     one = make()
     one.feed(400)
     one.crashed()  # no row is in the changelog
-    exported = eventually("the group is empty", lambda: _exported(one, file), pause=0.5)
+    exported = eventually("the group is empty", lambda: _exported(one, file), 90, pause=0.5)
     assert "the stop was not clean. Whoever imports this steps the input again from offset 0 to" in exported
 
     moved = one.but(name=f"{one.name}-b", input=make_topic(partitions=3))

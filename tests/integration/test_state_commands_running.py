@@ -26,7 +26,7 @@ def test_streams_of_a_running_service_are_told_and_reset(make: MakeApplication, 
     produce(one.servers, one.input, [(strange, b'{"value": 2.5}')] * 3)
     with one.serving("--checkpoint-interval", "1", "--client", "kafka-python"):
         one.predicted(405)
-        rows = eventually("the rows are there", lambda: len(told := streams(one)) == 42 and told)
+        rows = eventually("the rows are there", lambda: len(told := streams(one)) == 42 and told, 90)
         assert rows == sorted(rows, key=lambda row: (row["partition"], row["key"] is None, row["key"] or ""))
         assert {(r["key"], r["partition"]): r["step"] for r in rows if r["key"] == "stream-7"} == {
             ("stream-7", home[odd]): 10,
@@ -62,7 +62,7 @@ def test_streams_of_a_running_service_are_told_and_reset(make: MakeApplication, 
         assert "sent 11 null records" in done(one, "reset", "--all", "--prefix", "stream-1", "--yes")
         assert "not both" in refusal(one, "reset", "x", "--all")
         # An empty row is followed by a tombstone soon.
-        eventually("they are cold", lambda: sum(row["state"] == "warm" for row in streams(one)) == 42 - 13)
+        eventually("they are cold", lambda: sum(row["state"] == "warm" for row in streams(one)) == 42 - 13, 90)
 
     resets = [(r.key, r.partition) for r in read(one.servers, one.input) if r.value is None]
     ones = [key for key in home if key.startswith(b"stream-1")]

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from engine.columns import Columns
 from engine.model import Model
-from engine.rows import Rows
+from engine.rows import FROZEN, Rows
 from engine.step import Engine
 from export.sample import random_model
 from stream.broker.port import Records
 from stream.errors import Refused, StatecastError, UsageError
-from stream.ops.changelogs import Newest
+from stream.ops.changelogs import Newest, unreset
 from stream.ops.placing import Placing, place, positions_of
 from stream.ops.portable import Digest, Export, Header, Part, Writer
 from stream.state import changelog
@@ -235,6 +235,17 @@ def test_the_newest_row_of_a_stream_stands_wherever_it_comes() -> None:
     assert (newest.offset, newest.width, newest.marker) == (3, WIDTH, MARKER)
     newest.take(batch(6, (b"rs0", None)))
     assert not newest.rows
+
+
+def test_what_became_of_a_stream_is_told_and_a_frozen_one_can_be_reset() -> None:
+    some = rows(1, 2, 3)
+    some.step[1:] = 0, FROZEN
+    some.state[1:] = 0
+    newest = Newest("state")
+    newest.take(batch(0, *records(some)))
+    assert [row.state for row in newest.rows.values()] == ["warm", "empty", "frozen"]
+    assert unreset(newest) == [b"s0", b"s2"]
+    assert unreset(newest, b"s2") == [b"s2"]
 
 
 @pytest.mark.parametrize(
