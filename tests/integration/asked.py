@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from export.sample import random_model
@@ -44,15 +44,21 @@ class World:
         """(the service, its address), once it is ready."""
         with serving(self.folder / f"{instance}.log", *self.arguments(instance, *more)) as service:
             address = eventually("the HTTP address", lambda: service.said("http"))[0]["address"]
-            eventually("readiness", lambda: web.ask(address, "/readyz").status == 200)
+            eventually("readiness", lambda: web.ask(address, "/readyz").status == 200, timeout=120)
             yield service, address
 
     def send(self, *keys: bytes, value: float = 1.5) -> None:
         produce(self.servers, self.topic, [(key, json.dumps({"value": value}).encode()) for key in keys])
 
     def ask(self, path: str, method: str = "GET", body: Any = None, address: str = "") -> web.Reply:
+        """Asks again where the answer is 503, which says so: this machine may be busy."""
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        return web.ask(address or self.address, path, method, body, **headers)
+
+        def once() -> web.Reply | None:
+            reply = web.ask(address or self.address, path, method, body, **headers)
+            return None if reply.status == 503 else reply
+
+        return cast(web.Reply, eventually("an answer", once))
 
     def stream(self, key: bytes) -> web.Reply:
         return self.ask(f"/v1/streams/{quote(key, safe='')}")

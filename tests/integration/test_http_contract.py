@@ -88,7 +88,7 @@ def test_a_key_whose_partition_is_at_another_instance_is_421_with_the_partition(
         other.terminate()
         assert other.wait() == 0
     eventually("all partitions are back", lambda: len(world.ask("/v1/overview").json["partitions"]) == PARTITIONS)
-    eventually("readiness", lambda: world.ask("/readyz").status == 200)
+    eventually("readiness", lambda: web.ask(world.address, "/readyz").status == 200)
 
 
 def only(overview: Any) -> list[int] | None:
