@@ -1,5 +1,6 @@
 """A Kafka topic from a start to an end as events. Knows Kafka's client, not what stands in a record."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from training.data.events import LABEL, STREAM, TIME, Events, assemble
+from training.data.login import PREFIX, login
 from training.data.records import Log, Partition, Reader
 from training.data.times import moment
 from training.errors import DataError
@@ -39,6 +41,8 @@ def read_topic(
 
     patience: seconds without an answer after which the broker is given up.
 
+    How to log in comes from the environment; see `login`.
+
     Raises DataError: no broker, no such topic, no event, an offset or time that is none.
     """
     from kafka import KafkaConsumer, errors
@@ -46,8 +50,11 @@ def read_topic(
     fields = ["ts", *features, *([] if label is None else [label])]
     if len(set(fields)) < len(fields):
         raise DataError(f"--topic {topic}: the fields {', '.join(fields)} must differ (ts is the time); name others")
+    how = login(os.environ)
+    protocol = how.get("security_protocol", "PLAINTEXT")
     try:
         consumer = KafkaConsumer(
+            **how,
             bootstrap_servers=servers.split(","),
             bootstrap_timeout_ms=int(patience * 1000),
             group_id=None,
@@ -59,7 +66,7 @@ def read_topic(
     except (errors.KafkaError, ValueError, OSError) as error:
         raise DataError(
             f"--bootstrap-servers {servers}: no Kafka answers ({type(error).__name__}); is it running, and is the "
-            "address right?"
+            f"address right? It was asked by {PREFIX}SECURITY_PROTOCOL={protocol}"
         ) from None
     try:
         ranges = _ranges(consumer, topic, start, end)
