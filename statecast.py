@@ -91,6 +91,8 @@ def _kind(declared: Any) -> tuple[Any, bool]:
     plain = [a for a in get_args(declared) if a is not type(None)] if type(None) in get_args(declared) else [declared]
     if get_origin(plain[0]) in (list, tuple):
         return _kind(get_args(plain[0])[0])[0], True
+    if get_origin(plain[0]) is dict:  # NAME=VALUE
+        return str, True
     return (plain[0] if plain[0] in (bool, int, float, Path) else str), False
 
 
@@ -103,6 +105,8 @@ def _metavar(declared: Any) -> str:
         return _metavar(get_args(first)[0])
     if get_origin(first) is Literal:
         return "|".join(get_args(first))
+    if get_origin(first) is dict or get_origin(declared) is dict:
+        return "NAME=PATH"
     return {int: "N", float: "NUMBER", Path: "PATH"}.get(first, "TEXT")
 
 

@@ -67,7 +67,7 @@ def _check_load(options: LoadOptions) -> None:
     for name, kind in CHOICES.items():
         value, allowed = getattr(options, name), get_args(kind)
         if value not in allowed:
-            raise UsageError(f"--{name} {value}: must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+            raise UsageError(f"{_flag(name)} {value}: must be {', '.join(allowed[:-1])} or {allowed[-1]}")
     for name in ("missing", "bad", "resets", "hot_share", "new_streams"):
         if not 0 <= getattr(options, name) <= 1:
             raise UsageError(f"{_flag(name)} {getattr(options, name)}: must be a share, 0 to 1")

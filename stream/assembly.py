@@ -125,6 +125,7 @@ def assemble(
         settings.limits.max_value_bytes,
         kafka.codec,
         state.poison_policy,
+        tuple(sorted(kafka.field.items())),
     )
     link, group = Link(access, clock, stopping), Group()
 
@@ -190,6 +191,7 @@ def assemble(
             max_key_bytes=rules.max_key_bytes,
             max_value_bytes=rules.max_value_bytes,
             poison=rules.poison != "skip",
+            fields=dict(rules.field),
         )
 
     desk = Desk()

@@ -4,10 +4,11 @@ Decoding refuses single records and never raises: a record that is not an event 
 and costs its neighbours nothing. Knows nothing of rows, partitions' phases or delivery.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.columns import Bools, Columns, Outcome
 from export.signature import Signature
 from stream.broker.port import Records
 from stream.chances import Places, chances
+from stream.fields import event_type
 from stream.formats import UNREADABLE, Format, Outputs
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -78,20 +80,19 @@ class Codec:
         max_key_bytes: int,
         max_value_bytes: int,
         poison: bool = False,
+        fields: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """poison: what is rejected stands in the columns, too, where its key names a stream."""
+        """poison: what is rejected stands in the columns, too, where its key names a stream. fields: the paths of those
+        that do not lie at a message's top under their own names."""
         self._format = form
         self._features = signature.features
         self._signature = signature
         self._places = Places(signature) if signature.task == "symbol" else None
         self._max_key, self._max_value, self._poison = max_key_bytes, max_value_bytes, poison
-        # Feature names need not be identifiers, so the fields are numbered and renamed.
         kind: Any = float | None if self._places is None else str | int | None
-        fields: list[Any] = [(f"f{i}", kind) for i in range(len(self._features))]
-        fields.append(("ts", int | str | None, None))
-        names = {f"f{i}": name for i, name in enumerate(self._features)}
-        event = msgspec.defstruct("Event", fields, rename=names, gc=False)
-        self._decode = form.decoder(event)
+        message, made = event_type(self._features, kind, fields)
+        decode = form.decoder(message)
+        self._decode = decode if made is None else lambda value: made(decode(value))
         if signature.task == "number":
             self._encode: Callable[..., list[bytes]] = form.encoder(signature.targets, fingerprint[:8])
         else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from stream import logs, metrics, provider
+from stream import fields, logs, metrics, provider
 from stream.announcement import announce
 from stream.assembly import Make, worker_of
 from stream.broker.clients import choose
@@ -89,6 +89,7 @@ def _serve(settings: Settings, properties: dict[str, str], make: Make) -> None:
     client = choose(settings.kafka.client)
     model = provider.load(settings.model.path, settings.model.provider)
     identity = Identity(settings.kafka.bootstrap_servers, settings.application_id, settings.slot, properties)
+    fields.check(settings.kafka.field, model.signature.features)
     if settings.state.state_dir is not None:
         check_usable(settings.state.state_dir)  # before any topic is made
     layout = prepare(settings, identity, model.fingerprint)

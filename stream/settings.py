@@ -61,6 +61,11 @@ class KafkaSection(Section):
     codec: str = option(
         "json", "how events and predictions are written: json, msgpack, or MODULE:ATTRIBUTE, an object of yours"
     )
+    field: dict[str, str] = option(
+        dict,
+        "NAME=PATH, where a feature or ts lies in a message, e.g. value=payload.temp; may be given several times",
+        shown="at the top, by name",
+    )
     session_timeout: float = option(
         10.0, "seconds without a sign of life until others take over; under KIP-848 the brokers set it", ge=1, le=3600
     )
@@ -100,6 +105,17 @@ class KafkaSection(Section):
             if match is None or not 1 <= int(match["port"] or 9092) <= 65535:
                 raise ValueError("must be HOST:PORT[,HOST:PORT] with ports from 1 to 65535")
         return value
+
+    @field_validator("field", mode="before")
+    @classmethod
+    def _paths(cls, value: Any) -> Any:
+        from stream.fields import pairs, parts
+
+        found = pairs(value) if isinstance(value, list | tuple) else value
+        for path in found.values() if isinstance(found, dict) else ():
+            if isinstance(path, str):
+                parts(path)
+        return found
 
     @field_validator("codec")
     @classmethod

@@ -30,6 +30,7 @@ class Rules(msgspec.Struct, frozen=True):
     max_value_bytes: int
     codec: str
     poison: Policy = "skip"
+    field: tuple[tuple[str, str], ...] = ()  # (name, path), by name
 
 
 class Marker(msgspec.Struct, frozen=True):
