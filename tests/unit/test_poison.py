@@ -1,6 +1,7 @@
 """What an event that is refused does to its stream: nothing, or it is frozen until a reset, or cold."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from stream.state.changelog import MARKER, Marker, Rules, marker_value, read
 from tests.fragile import fragile_model
 from tests.lives import PLAIN as GOOD
 from tests.lives import RESET as NULL
-from tests.lives import Life, fill, filled, letters, live, told
+from tests.lives import Life, fill, filled, letters, live, replay, told
 
 PLAIN, RESET, UNREADABLE, UNSTEPPABLE = range(4)
 POLICIES: list[Policy] = ["skip", "freeze", "reset"]
@@ -185,15 +186,21 @@ def test_the_letters_of_a_frozen_stream_say_so(model: Model) -> None:
 
 
 def test_a_changed_policy_holds_from_the_committed_offset_on_and_what_was_frozen_stays_so() -> None:
-    for crash in range(5, 40, 3):
-        cluster = filled(1, [(0, i % 2, 2 if i == 6 else GOOD) for i in range(30)])
-        live(cluster, 1, Life(), {"state": {"poison_policy": "freeze"}, "most": 3})
-        fill(cluster, 1, [(0, 1, 2), (0, 1, GOOD), (0, 0, GOOD), (0, 0, NULL), (0, 0, GOOD)])
-        for faults in ({crash: "crash"}, {}):
-            live(cluster, 1, Life(faults), {"state": {"poison_policy": "skip"}, "most": 3})
-        steps = [msgspec.json.decode(text)["step"] for _, text in told(cluster, 0)]
-        assert steps[-3:] == [15, 16, 1], f"killed at step {crash}"
-        assert len(letters(cluster, 0)) == 1 + 11 + 1 + 1
+    options: dict[str, Any] = {"delivery": {"commit_interval": 0.05}, "most": 3}
+    rows = {"checkpoint_interval": 50.0}
+    for crash in (3, 4, 5):
+        cluster = filled(1, [(0, i % 2, 2 if i in (1, 28) else GOOD) for i in range(30)])
+        old = {"state": {"poison_policy": "freeze", **rows}, **options}
+        live(cluster, 1, Life({("commit", crash): "crash"}), old)
+        assert 1 < cluster.committed[0] < 28
+        assert replay(cluster, 0) == 0, "a restore meets the event that froze its stream again"
+        fill(cluster, 1, [(0, 0, GOOD), (0, 1, GOOD), (0, 1, NULL), (0, 1, GOOD)])
+        for faults in ({20: "crash"}, {}):
+            live(cluster, 1, Life(faults), {"state": {"poison_policy": "skip", **rows}, **options})
+        steps = {offset: msgspec.json.decode(text)["step"] for offset, text in told(cluster, 0)}
+        even = {offset: n for n, offset in enumerate([*range(0, 28, 2), 30], 1)}
+        assert steps == {**even, 33: 1}, f"killed at commit {crash}"
+        assert len(letters(cluster, 0)) == 15 + 1 + 1
 
 
 def test_a_marker_of_an_earlier_version_had_the_policy_skip() -> None:
