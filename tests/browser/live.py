@@ -15,16 +15,12 @@ from typing import Any
 from kafka import KafkaProducer
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
+from localbroker.ports import free_port
 from tests.service import Event, Service, create_topic, eventually, produce, serving
 
 TOKEN = "a-token-of-the-tests"
 PATIENCE = 60.0  # seconds
 MakeEvent = Callable[[int], Event]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass

@@ -1,12 +1,12 @@
 // Which stream to look at: a search by the beginning of its key, and the most surprising ones now.
 
 import { streams } from "./api.js";
-import { ago, count, label, moment, odds, surprise } from "./format.js";
+import { count, label, odds, surprise } from "./format.js";
 
 const $ = (id) => document.getElementById(id);
 const SUGGESTED = 8;
 const LISTED = 8;
-const FULL = 6; // the surprise at which a bar is full
+const FULL = 6; // the least surprise at which a bar is full
 const PAUSE = 150; // milliseconds after the last key stroke
 
 /** pick(path): what is done with a stream that was picked. */
@@ -100,48 +100,48 @@ export function wireSearch(pick) {
   });
 }
 
-/** The list of the most surprising streams; gives the function that asks for it anew. now: of the service. */
+/** The list of the most surprising streams; gives the function that asks for it anew. */
 export function wireSurprising(pick) {
   const list = $("surprising");
   const rows = Array.from({ length: LISTED }, () => {
     const [item, button] = [document.createElement("li"), document.createElement("button")];
-    const [key, time, number, bar] = ["span", "small", "b", "i"].map((name) => document.createElement(name));
+    const [key, number, bar] = ["span", "b", "i"].map((name) => document.createElement(name));
     number.className = "number";
     button.type = "button";
-    button.append(key, time, number, bar);
+    button.append(key, number, bar);
     item.append(button);
     item.className = "none";
     button.disabled = true;
     button.onclick = () => pick(button.dataset.path);
-    return { item, button, key, time, number, bar };
+    return { item, button, key, number, bar };
   });
   list.replaceChildren(...rows.map((row) => row.item));
 
-  function show(found, now) {
+  function show(found) {
     // What somebody points at, or has the focus in, does not move away from under them.
     if (list.matches(":hover") || list.contains(document.activeElement)) return;
-    rows.forEach(({ item, button, key, time, number, bar }, i) => {
+    const full = Math.max(FULL, found[0]?.surprise ?? 0);
+    rows.forEach(({ item, button, key, number, bar }, i) => {
       const one = found[i];
       item.className = one ? "" : "none";
       button.disabled = !one;
       key.textContent = one ? label(one.key) : "";
-      time.textContent = one ? ago(one.ts, now) : "";
       number.textContent = one ? surprise(one.surprise) : "";
-      button.title = one ? `${odds(one.surprise)}; partition ${one.partition}, offset ${one.offset}, ${moment(one.ts)} UTC` : "";
+      button.title = one ? `${odds(one.surprise) || "no surprise"}; partition ${one.partition}` : "";
       button.dataset.path = one?.path ?? "";
-      bar.style.inlineSize = `${one ? Math.min(one.surprise / FULL, 1) * 100 : 0}%`;
+      bar.style.inlineSize = `${one ? (one.surprise / full) * 100 : 0}%`;
     });
   }
   const note = $("surprising-told");
   const means = note.textContent;
   let asking = false;
 
-  return async function refresh(now) {
+  return async function refresh() {
     if (asking || $("surprising-part").hidden) return;
     asking = true;
     try {
       const answer = await streams("surprise", LISTED);
-      show(answer.streams.filter((one) => one.surprise !== null), now);
+      show(answer.streams.filter((one) => one.surprise !== null));
       note.textContent = means;
     } catch (error) {
       note.textContent = `This list is old: ${error.message}`;

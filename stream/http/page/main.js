@@ -30,7 +30,7 @@ async function look(refresh, turn) {
   answered = Date.now();
   overview.show(told);
   state(told.ready ? "ready" : "not-ready", told.ready ? "ready" : `not ready${because(told)}`);
-  if (turn % SURPRISING === 0) refresh(told.now); // nobody waits for it
+  if (turn % SURPRISING === 0) refresh(); // nobody waits for it
 }
 
 /** Why it is not ready, where the partitions do not say it themselves. */
