@@ -35,3 +35,24 @@ def prune(application: str, changelog: str) -> Rights:
 
 def without(rights: Iterable[Right], one: Right) -> Rights:
     return [right for right in rights if right != one]
+
+
+def looking(application: str, changelog: str) -> Rights:
+    """Of `state list`, `get` and `export`."""
+    return [Right(Kind.GROUP, application, Op.DESCRIBE), *topic(changelog, Op.READ, Op.DESCRIBE_CONFIGS)]
+
+
+def resetting(application: str, changelog: str, source: str) -> Rights:
+    """Of `state reset`, which looks whether the application knows the stream."""
+    return [*looking(application, changelog), *topic(source, Op.WRITE, Op.DESCRIBE_CONFIGS)]
+
+
+def letters(name: str) -> Rights:
+    """Of `deadletter list` and `show`."""
+    return topic(name, Op.READ, Op.DESCRIBE_CONFIGS)
+
+
+def retrying(name: str, source: str) -> Rights:
+    """Of `deadletter retry`."""
+    writer = Right(Kind.TRANSACTIONAL_ID, f"{name}-retry", Op.WRITE)
+    return [*letters(name), *topic(name, Op.WRITE), *topic(source, Op.READ, Op.WRITE, Op.DESCRIBE_CONFIGS), writer]
