@@ -30,7 +30,7 @@ class Section(BaseModel):
 
 
 def option(default: Any, help: str, *, flag: str | None = None, shown: str | None = None, **limits: Any) -> Any:
-    """A field whose help stands in `--help` and in docs/operations.md; `shown` names a default that is computed."""
+    """A field whose help stands in `--help` and in docs/configuration.md; `shown` names a default that is computed."""
     extra: dict[str, Any] = {"flag": flag, "shown": shown}
     if callable(default):
         return Field(default_factory=default, description=help, json_schema_extra=extra, **limits)

@@ -145,7 +145,7 @@ def of_group(place: Place) -> Iterator[Finding]:
     said = f"{settings.application_id} has {members} members and {lag:,} events before it"
     lost = sorted(p for p, at in known.items() if at < marks[p][0])
     if lost:
-        mend = "its events were deleted before they were read: docs/operations.md, `events were deleted`"
+        mend = "its events were deleted before they were read: docs/runbook.md, `retention has deleted`"
         yield Finding("group", "fault", f"{said}; partitions {lost} begin above the committed offset", mend)
     elif place.changelog is not None and place.rights.describe(place.changelog) is None:
         mend = "the model is another one than before: give --warmup, or the model that was served"

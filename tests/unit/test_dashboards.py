@@ -18,7 +18,7 @@ from tests.service import ROOT
 
 PROMETHEUS, GRAFANA = ROOT / "docker" / "prometheus", ROOT / "docker" / "grafana"
 RULES, DASHBOARD = PROMETHEUS / "rules.yml", GRAFANA / "dashboards" / "statecast.json"
-OPERATIONS = ROOT / "docs" / "operations.md"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 TARGET = {"job", "instance", "worker"}  # what Prometheus and the parent of several workers put on every series
 OTHERS = {
     "up": TARGET,
@@ -113,15 +113,15 @@ def test_every_alert_says_how_bad_it_is_what_is_wrong_and_what_to_do(rule: dict[
     assert rule["labels"]["severity"] in SEVERITIES
     assert rule["annotations"]["summary"]
     page, _, section = rule["annotations"]["runbook"].partition("#")
-    assert ROOT / page == OPERATIONS
+    assert ROOT / page == RUNBOOK
     assert section == rule["alert"].lower()
-    text = re.search(rf"^### {rule['alert']}\n\n((?:.+\n)+)", OPERATIONS.read_text(), re.MULTILINE)
-    assert text is not None, f"{OPERATIONS} has no section ### {rule['alert']}"
+    text = re.search(rf"^### {rule['alert']}\n\n((?:.+\n)+)", RUNBOOK.read_text(), re.MULTILINE)
+    assert text is not None, f"{RUNBOOK} has no section ### {rule['alert']}"
     assert len(text[1]) > 100
 
 
 def test_every_section_of_the_runbook_is_of_an_alert_that_there_is() -> None:
-    told = set(re.findall(r"^### (Statecast\w+)$", OPERATIONS.read_text(), re.MULTILINE))
+    told = set(re.findall(r"^### (Statecast\w+)$", RUNBOOK.read_text(), re.MULTILINE))
     assert told == {rule["alert"] for rule in alerts()}
 
 

@@ -15,7 +15,7 @@ from stream.settings import Section, Settings
 from tests.pages import table_of
 from tests.service import ROOT
 
-OPERATIONS = ROOT / "docs" / "operations.md"
+CONFIGURATION, RUNBOOK = (ROOT / "docs" / f"{name}.md" for name in ("configuration", "runbook"))
 HEAD = "| flag | key of the file | environment variable | default | meaning |"
 REQUIRED = {("kafka", "input_topic"): "in", ("kafka", "output_topic"): "out"}
 SAMPLES = {("kafka", "codec"): "msgpack"}  # of options that take only some texts
@@ -39,7 +39,7 @@ def variable(option: Option) -> str:
 
 
 def table() -> str:
-    """What docs/operations.md has to say of the options."""
+    """What docs/configuration.md has to say of the options."""
     lines = [HEAD, "|---|---|---|---|---|"]
     for option in declared():
         flag = f"`--{option.flag}`" if option.flag else "none"
@@ -52,8 +52,8 @@ def table() -> str:
 
 
 def test_the_table_of_options_is_what_the_settings_declare() -> None:
-    assert table_of(OPERATIONS, HEAD) == table(), (
-        f"{OPERATIONS}: put this in place of the table of options:\n\n{table()}\n"
+    assert table_of(CONFIGURATION, HEAD) == table(), (
+        f"{CONFIGURATION}: put this in place of the table of options:\n\n{table()}\n"
     )
 
 
@@ -114,6 +114,6 @@ def warnings() -> Iterator[tuple[str, str]]:
 def test_every_warning_and_error_of_the_log_stands_in_the_runbook() -> None:
     found = list(warnings())
     assert any(name == "broker_is_away" for _, name in found)
-    text = OPERATIONS.read_text()
+    text = RUNBOOK.read_text()
     missing = [f"{name} ({place})" for place, name in found if name not in text]
-    assert not missing, f"{OPERATIONS}, 'When something is wrong', says nothing of: {', '.join(missing)}"
+    assert not missing, f"{RUNBOOK} says nothing of: {', '.join(missing)}"

@@ -22,7 +22,7 @@ from tests.pages import table_of
 from tests.service import ROOT
 from training.options import TrainOptions
 
-TRAINING, OPERATIONS, MODEL = (ROOT / "docs" / f"{name}.md" for name in ("training", "operations", "model"))
+TRAINING, MESSAGES, MODEL = (ROOT / "docs" / f"{name}.md" for name in ("training", "messages", "model"))
 PAGES = (ROOT / "README.md", TRAINING)
 HEAD = "| option | default | meaning |"
 
@@ -99,7 +99,7 @@ def test_the_example_of_each_task_has_the_fields_that_are_written(task: Task) ->
     outcome = Outcome(np.ones(1, np.int64), predicted, np.ones((1, 1), np.float32), np.ones(1, np.bool_))
     codec = Codec(find("json"), signature, "0" * 64, max_key_bytes=9, max_value_bytes=99)
     written = json.loads(codec.encode(columns, outcome, 0, 1)[1][0])
-    assert [list(told) for told in examples(OPERATIONS)][get_args(Task).index(task)] == list(written)
+    assert [list(told) for told in examples(MESSAGES)][get_args(Task).index(task)] == list(written)
 
 
 def test_every_state_tensor_stands_in_the_page_of_the_model() -> None:

@@ -25,7 +25,7 @@ from stream.state.changelog import Rules
 from tests.pages import table_of
 from tests.service import ROOT
 
-OPERATIONS = ROOT / "docs" / "operations.md"
+OPERATIONS, MESSAGES = (ROOT / "docs" / f"{name}.md" for name in ("operations", "messages"))
 HEAD = "| metric | type | unit | labels | says |"
 UNITS = ("seconds", "bytes", "events", "rows", "streams")  # that a name ends with where it is of one
 
@@ -89,7 +89,7 @@ def test_prometheus_itself_finds_nothing_to_say() -> None:
 
 def test_every_value_that_a_label_may_have_is_declared() -> None:
     assert set(metrics.PHASES) == {phase.value for phase in Phase}
-    (row,) = re.findall(r"^\| `__statecast\.errors\.code` \|.*", OPERATIONS.read_text(), re.MULTILINE)
+    (row,) = re.findall(r"^\| `__statecast\.errors\.code` \|.*", MESSAGES.read_text(), re.MULTILINE)
     assert set(metrics.CODES) == set(re.findall(r"`([a-z_]+)`", row))
     assert _codes() <= set(metrics.CODES)
 
