@@ -46,7 +46,7 @@ def ask(address: str, path: str, method: str = "GET", body: Any = None, timeout:
 
 @contextmanager
 def following(address: str, path: str, timeout: float = 60.0, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
-    """The events of a text/event-stream: {"id": ..., "data": ...}; ends when the server ends it."""
+    """The events of a text/event-stream: {"id": ..., "data": ...}; ends when the server ends it in order."""
     connection = http.client.HTTPConnection(address, timeout=timeout)
     connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
@@ -62,6 +62,7 @@ def following(address: str, path: str, timeout: float = 60.0, **headers: str) ->
             elif "data" in fields:
                 yield {"id": int(fields["id"]), "data": json.loads(fields["data"])}
                 fields = {}
+        assert answer.chunk_left is None, "it broke off"  # otherwise the last chunk has come
 
     try:
         yield events()
@@ -97,3 +98,26 @@ def server(
     )
     with serving(view, Access.of(settings)) as port:
         yield f"127.0.0.1:{port}"
+
+
+class Scripted:
+    """A service that answers with what a test says; only its model is always known."""
+
+    def __init__(self) -> None:
+        self.answers: Sequence[inquiries.Answer] = ()
+        self.questions: list[inquiries.Inquiry] = []
+
+    def __call__(self, inquiry: inquiries.Inquiry) -> Sequence[inquiries.Answer]:
+        if isinstance(inquiry, inquiries.Describe):
+            return [inquiries.Described("0123456789abcdef" * 4, {"task": "number"})]
+        self.questions.append(inquiry)
+        return self.answers
+
+
+SERVICE = Scripted()
+
+
+def get(address: str, path: str, *answers: inquiries.Answer, method: str = "GET", body: Any = None) -> Reply:
+    """What a server of SERVICE makes of these answers; `SERVICE.questions` is then what it asked."""
+    SERVICE.answers, SERVICE.questions = answers, []
+    return ask(address, path, method, body)

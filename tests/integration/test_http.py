@@ -29,7 +29,9 @@ def world(request: pytest.FixtureRequest, kafka: Any, tmp_path_factory: pytest.T
         with world.serve("main", *(("--workers", "2") if several else ())) as (service, world.address):
             eventually("all is shared out and live", lambda: settled(world, {1, 2} if several else {None}))
             yield world
-            service.terminate()
+            with world.follow(KEYS[0]) as events:
+                service.terminate()
+                list(events)  # a stop ends an open stream in order: the last chunk comes
             assert service.wait() == 0, service.log.read_text()
     log = service.log.read_text()
     assert TOKEN not in log

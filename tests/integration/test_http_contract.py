@@ -1,4 +1,4 @@
-"""What is promised of HTTP, against a real service: its document, its page of commands, other instances, a stop."""
+"""What is promised of HTTP, against a real service: its document, its page of commands, other instances."""
 
 import re
 import subprocess
@@ -95,14 +95,3 @@ def only(overview: Any) -> list[int] | None:
     """The one partition that is here and live, else None."""
     parts = overview["partitions"]
     return [parts[0]["partition"]] if len(parts) == 1 and parts[0]["phase"] == "live" else None
-
-
-def test_a_stop_ends_open_streams_in_order(world: World) -> None:
-    other = ("--application-id", f"{world.topic}-other", "--output-topic", f"{world.topic}.other")
-    world.send(b"pump-2")
-    with world.serve("stopped", *other) as (service, address):
-        eventually("the stream", lambda: world.ask("/v1/streams/pump-2", address=address).status == 200)
-        with web.following(address, "/v1/streams/pump-2/events") as events:
-            service.terminate()
-            list(events)  # an end in order: the last chunk came
-        assert service.wait() == 0, service.log.read_text()
