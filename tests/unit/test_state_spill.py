@@ -53,6 +53,17 @@ def test_rows_come_back_bit_by_bit_and_once(spill: Spill) -> None:
     assert spill.take(7, rows.keys[::-2])[0] == []
 
 
+def test_a_row_that_is_looked_at_stays(spill: Spill) -> None:
+    rows = some_rows(keys(10))
+    spill.put(7, rows)
+    for _ in range(2):
+        found = spill.look(7, rows.keys[3])
+        assert found is not None
+        assert same(found, picked(rows, [3]))
+    assert spill.look(7, b"new") is spill.look(8, rows.keys[3]) is None
+    assert spill.count(7) == 10
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
