@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
@@ -31,15 +32,26 @@ class Elsewhere:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`-m "not broker"` is the set of tests that needs no Kafka, neither the shared one nor one of their own.
 
+    These run processes against deadlines, on machines that may be busy with others: one that fails is tried once more.
+    What failed first is told at the end in any case. All other tests have one try.
+
     The slowest folders come first, so that no worker ends with one while the others have nothing left to do.
     """
     for item in items:
         folder = item.path.parent.name
         if "kafka" in getattr(item, "fixturenames", ()) or folder in BROKER_FOLDERS:
             item.add_marker(pytest.mark.broker)
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if folder == "recovery":  # longer than all its waits together: a wait that fails shows the logs
             item.add_marker(pytest.mark.timeout(900))
     items.sort(key=lambda item: SLOWEST_FIRST.get(item.path.parent.name, len(SLOWEST_FIRST)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tests that passed at their second try are no news to be kept quiet."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"failed first: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
 
 
 @pytest.fixture(scope="session")
