@@ -20,7 +20,7 @@ SUPPRESSED = "suppressed"
 WHERE = ("code", "partition", "worker")
 LEVELS = ("warning", "error", "critical")
 
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")  # also where something lies in memory
 
 
 @dataclass(slots=True)

@@ -189,5 +189,5 @@ async def _body(request: Request, endpoint: Endpoint) -> Any:
         return msgspec.convert(given, endpoint.body)
     except msgspec.ValidationError as error:
         raise Problem(422, f"body: {error}; see /openapi.json") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, f"the body is no JSON: {error}") from None

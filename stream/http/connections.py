@@ -69,6 +69,10 @@ class Connection(H11Protocol):
         """To what is no HTTP, or has too long a head."""
         body = b'{"error": "this is no HTTP request, or its head is too long"}'
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        try:
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:  # an answer to what came before is under way, or given
+            self.transport.abort()
+        else:
+            self.transport.close()

@@ -1,5 +1,6 @@
 """What can be asked over HTTP: each endpoint declared once, with what it takes, what it answers and how."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Asked:
     last_event_id: str = ""
 
 
+OFFSET = re.compile("[0-9]{1,19}")
 JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
 Answers = Mapping[int, tuple[str, Any]]  # status -> what it means, and the shape of the JSON or the type of the text
 
@@ -134,7 +136,7 @@ async def reset(service: Service, asked: Asked) -> Response:
 
 async def events(service: Service, asked: Asked) -> Response:
     last = asked.last_event_id
-    after = int(last) if last.isascii() and last.isdigit() else asked.query.after
+    after = int(last) if OFFSET.fullmatch(last) else asked.query.after
     return await service.followers.follow(asked.key, after)
 
 

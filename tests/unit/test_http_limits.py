@@ -104,6 +104,19 @@ def test_a_head_without_end_and_what_is_no_http_are_refused(address: str) -> Non
             assert connection.recv(12) == b"HTTP/1.1 400"
 
 
+def test_garbage_after_an_answer_has_begun_ends_the_connection_without_a_word_in_the_log(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path, begun in ((b"/healthz", b"ok\n"), (b"/v1/streams/x/events", b"200 OK")):
+        with raw(address) as connection:
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+            until(connection, begun)
+            connection.sendall(b"no chunk\r\n")
+            while not closed(connection):
+                pass
+    assert not caplog.records
+
+
 # Time.
 
 
@@ -210,7 +223,13 @@ def test_who_follows_has_what_is_remembered_and_then_each_event_as_it_comes() ->
 
 
 @pytest.mark.parametrize(
-    ("path", "headers"), [("?after=4", {}), ("", {"last_event_id": "4"}), ("?after=1", {"last_event_id": "4"})]
+    ("path", "headers"),
+    [
+        ("?after=4", {}),
+        ("", {"last_event_id": "4"}),
+        ("?after=1", {"last_event_id": "4"}),
+        ("?after=4", {"last_event_id": "9" * 5000}),
+    ],
 )
 def test_who_comes_again_misses_nothing_and_has_nothing_twice(path: str, headers: dict[str, str]) -> None:
     with (

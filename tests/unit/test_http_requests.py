@@ -35,6 +35,7 @@ def test_a_parameter_that_is_unknown_or_out_of_range_is_told(address: str, query
     [
         (b"{", 400),
         (b"\xff", 400),
+        (b"[" * 60_000, 400),
         ([], 422),
         ({}, 422),
         ({"steps": 0}, 422),

@@ -98,9 +98,10 @@ def test_of_another_librarys_lines_those_are_the_same_where_only_numbers_differ(
         return world.repeats.filter(logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, text, args, None))
 
     assert [record("client %d left", n) for n in range(20)] == [True] * MOST + [False] * (20 - MOST)
+    assert [record(f"<object at 0x7f{n:x}c>") for n in range(20)] == [True] * MOST + [False] * (20 - MOST)
     assert record("another line")
     world.wait(WHILE)
-    assert world.told == [("uvicorn.error: client 0 left", 20 - MOST)]
+    assert world.told == [(f"uvicorn.error: {line}", 20 - MOST) for line in ("client 0 left", "<object at 0>")]
 
 
 def test_what_was_not_told_yet_is_told_at_the_end(world: World) -> None:
