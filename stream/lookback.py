@@ -3,7 +3,6 @@ it on one thread of its own, with handles that are made when they are first need
 """
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -57,7 +56,7 @@ class Lookback:
     def read(self, partition: int, start: int, stop: int, within: float) -> Records:
         """Records start..stop of a partition, those that are there. Raises BrokerFault."""
         return self._ask(
-            lambda deadline: _below(self._read(partition, start, lambda _, at: at >= stop, deadline), stop), within
+            lambda deadline: self._read(partition, start, lambda _, at: at >= stop, deadline).below(stop), within
         )
 
     def reset(self, nulls: list[Null], within: float) -> Mapping[int, int]:
@@ -158,15 +157,4 @@ def _joined(first: Records, then: Records) -> Records:
         first.timestamps + then.timestamps,
         first.keys + then.keys,
         first.values + then.values,
-    )
-
-
-def _below(records: Records, stop: int) -> Records:
-    count = bisect_left(records.offsets, stop)
-    return Records(
-        records.partition,
-        records.offsets[:count],
-        records.timestamps[:count],
-        records.keys[:count],
-        records.values[:count],
     )

@@ -183,7 +183,7 @@ class Worker:
         for batch in batches:
             partition = self._group.partitions.get(batch.partition)
             if partition is not None and partition.phase in (Phase.RESTORING, Phase.LIVE):
-                part = batch if partition.phase is Phase.LIVE else _below(batch, partition.until)
+                part = batch if partition.phase is Phase.LIVE else batch.below(partition.until)
                 if part.offsets:
                     found.append(part)
                 elif batch.offsets:  # all of it lies beyond the restore's end
@@ -294,11 +294,3 @@ class Worker:
         self._link.connect()
         self._group.may_commit = True
         self._link.join(self._group)
-
-
-def _below(batch: Records, until: int) -> Records:
-    """The batch's records below an offset."""
-    if batch.offsets[-1] < until:
-        return batch
-    n = next(i for i, offset in enumerate(batch.offsets) if offset >= until)
-    return Records(batch.partition, batch.offsets[:n], batch.timestamps[:n], batch.keys[:n], batch.values[:n])

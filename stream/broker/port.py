@@ -5,6 +5,7 @@ offsets, timestamps are milliseconds since the epoch, timeouts and intervals are
 broker has a deadline and raises `errors.Unavailable` when it passes.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -28,6 +29,23 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def picked(self, index: Sequence[int]) -> "Records":
+        """Those at these places."""
+        return Records(
+            self.partition,
+            [self.offsets[i] for i in index],
+            [self.timestamps[i] for i in index],
+            [self.keys[i] for i in index],
+            [self.values[i] for i in index],
+        )
+
+    def below(self, offset: int) -> "Records":
+        """Those below an offset."""
+        n = bisect_left(self.offsets, offset)
+        if n == len(self.offsets):
+            return self
+        return Records(self.partition, self.offsets[:n], self.timestamps[:n], self.keys[:n], self.values[:n])
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def records(
             while at < end:
                 for batch in reader.poll(AT_ONCE, 0.5):
                     if batch.offsets and batch.partition == number:
-                        yield _below(batch, end)
+                        yield batch.below(end)
                 now = reader.position(number) or at
                 if now > at:
                     at, moved = now, time.monotonic()
@@ -104,32 +104,15 @@ def records(
             reader.remove(number)
 
 
-def _below(batch: Records, end: int) -> Records:
-    if batch.offsets[-1] < end:
-        return batch
-    return picked(batch, [i for i, offset in enumerate(batch.offsets) if offset < end])
-
-
-def picked(batch: Records, index: list[int]) -> Records:
-    """Some records of a batch."""
-    return Records(
-        batch.partition,
-        [batch.offsets[i] for i in index],
-        [batch.timestamps[i] for i in index],
-        [batch.keys[i] for i in index],
-        [batch.values[i] for i in index],
-    )
-
-
 def last_words(batch: Records) -> Records:
     """Of each key its last record in the batch: a changelog's later record of a stream stands for the earlier ones."""
     last = {key: i for i, key in enumerate(batch.keys)}
-    return batch if len(last) == len(batch) else picked(batch, sorted(last.values()))
+    return batch if len(last) == len(batch) else batch.picked(sorted(last.values()))
 
 
 def of_keys(batch: Records, keys: set[bytes | None]) -> Records:
     """The records of these keys."""
-    return picked(batch, [i for i, key in enumerate(batch.keys) if key in keys])
+    return batch.picked([i for i, key in enumerate(batch.keys) if key in keys])
 
 
 @dataclass(slots=True)

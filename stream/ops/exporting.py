@@ -16,7 +16,7 @@ from stream.broker.admin import Admin, TopicInfo
 from stream.broker.clients import choose
 from stream.broker.port import Client, Identity
 from stream.errors import Refused, UsageError
-from stream.ops.changelogs import CALL, Named, Newest, find, picked, records, spans
+from stream.ops.changelogs import CALL, Named, Newest, find, records, spans
 from stream.ops.portable import Digest, Header, Part, Record, Writer
 from stream.settings import Settings
 from stream.state.beginning import Found, Names, Resume, beginning
@@ -97,7 +97,7 @@ def _rows(
     for batch in records(client, identity, named.name, span):
         index = [i for i, offset in enumerate(batch.offsets) if offset in wanted]
         if index:
-            part = picked(batch, index)
+            part = batch.picked(index)
             digest.add(number, newest.decode(part)[0])
             for key, value in zip(part.keys, part.values, strict=True):
                 if key is not None and value is not None:
