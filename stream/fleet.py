@@ -131,6 +131,7 @@ class Fleet:
                 if place.child is not None:
                     place.child.signal(signal.SIGKILL)
                     place.child.end()
+                    self._gatherings.gone(place.task.number)  # the process does not end before whoever waits for it
         if self._failure is not None:
             raise self._failure
 

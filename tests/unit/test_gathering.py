@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from stream.child import LARGEST, Asked, Report, Task, Told
+from stream.errors import EnvironmentFault
 from stream.fleet import Fleet
 from stream.gathering import Gatherings
 from stream.inquiries import Browse, Describe, Described, Find, Inquiry, Listed, Overlooked, Overview, Stream
@@ -89,6 +91,23 @@ def test_nobody_waits_for_a_worker_that_has_died(tmp_path: Path) -> None:
     asking = Asking(service, 2, Describe())
     assert asking.answers == [[Described("1", {})]]
     assert asking.took[0] < 30
+
+
+def test_nobody_waits_any_more_once_the_workers_are_ended_by_force(tmp_path: Path) -> None:
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    service = fleet(tmp_path, deaf + ANSWERS.format(answer="'nothing'"), stop=0.5)
+    service._gatherings = Gatherings(patience=600.0)
+
+    def ask() -> list[Any]:
+        eventually("the workers report", lambda: all(p.report is not None for p in service._places))
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        return service.ask(Describe())
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask)
+        with pytest.raises(EnvironmentFault, match="ended by force"):
+            service.run()
+        assert asked.result(60) == []
 
 
 def test_a_worker_that_has_been_silent_for_a_while_is_not_asked(

@@ -75,7 +75,8 @@ def test_an_unknown_key_is_404_where_its_partition_is_here_else_421_with_the_par
 
 
 def test_who_did_not_answer_may_have_it(address: str) -> None:
-    assert get(address, "/v1/streams/x", found(here=False)).status == 503
+    for here in (True, False):
+        assert get(address, "/v1/streams/x", found(here=here)).status == 503
     reply = get(address, "/v1/streams/x")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
 
