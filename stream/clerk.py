@@ -221,9 +221,7 @@ class Clerk:
             records = Records(partition, [], [], [], [])
         mine = [i for i, key in enumerate(records.keys) if key == one.stream.key and records.values[i] is not None]
         if len(mine) > 1:
-            columns = (records.offsets, records.timestamps, records.keys, records.values)
-            own = Records(partition, *([column[i] for i in mine] for column in columns))  # type: ignore[arg-type]
-            gaps = np.diff(self._codec().decode([own]).columns.time)
+            gaps = np.diff(self._codec().decode([records.picked(mine)]).columns.time)
             if len(gaps) and np.median(gaps) > 0:
                 return int(np.median(gaps))
         return trained_interval(self._signature)

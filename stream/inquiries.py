@@ -4,7 +4,6 @@ Each worker answers for the partitions that it has; whoever asks several puts th
 Times are epoch milliseconds; surprise is -log10 of a probability, and None where there was none.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -196,6 +195,3 @@ class Wrong:
 
 
 Answer = Found | Listed | Forecasted | Placed | Followed | Overlooked | Described | Wrong
-
-# Blocks, up to a deadline, on any thread but the loop's; one answer of each worker that gave one in time.
-Ask = Callable[[Inquiry], list[Answer]]
