@@ -26,12 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Where it is; skips where there is none."""
+    if os.geteuid() != 0:
+        if found := shutil.which("chromium"):
+            return found
+        pytest.skip("chromium is not installed, and only root may do so: apt-get install chromium")
     with (Path(tempfile.gettempdir()) / "statecast-tests-chromium.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may want it at once
         if found := shutil.which("chromium"):
             return found
-        if os.geteuid() != 0:
-            pytest.skip("chromium is not installed, and only root may do so: apt-get install chromium")
         for command in INSTALL:
             _install(command)
         if found := shutil.which("chromium"):

@@ -1,6 +1,7 @@
 """A running service is asked, against a real broker: what it says is what it published, and a reset is one record."""
 
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -23,9 +24,18 @@ class Asked:
         data = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
         request = urllib.request.Request(f"http://{self.address}/{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            text = answer.read().decode()
+        text = eventually("an answer", lambda: self._once(request))
         return text if path == "metrics" else json.loads(text)
+
+    def _once(self, request: urllib.request.Request) -> str | None:
+        """None where the answer is 503, which says to ask again: this machine may be busy."""
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            return None
 
     def lags(self) -> list[float]:
         lines = self.get("metrics").splitlines()

@@ -54,7 +54,7 @@ class Health:
         if not address:
             return 0, ""
         try:
-            with urllib.request.urlopen(f"http://{address[0]['address']}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{address[0]['address']}{path}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -79,5 +79,5 @@ class Served:
 
     def refused(self, door: str, *options: str, code: int = 1, **environment: str) -> str:
         """The one line with which it ends, in time."""
-        result = command("serve", *self.arguments(door, "--log-level", "error", *options), timeout=60, **environment)
+        result = command("serve", *self.arguments(door, "--log-level", "error", *options), timeout=150, **environment)
         return one_line(result.returncode, result.stderr, code)

@@ -114,7 +114,7 @@ WRONGS: dict[str, tuple[str, dict[str, str]]] = {  # the door, and what is wrong
 def test_a_start_that_goes_wrong_shows_no_secret(fortress: Fortress, served: Served, what: str) -> None:
     door, wrong = WRONGS[what]
     arguments = served.arguments(door, *options(fortress), "--log-level", "debug")
-    result = command("serve", *arguments, timeout=60, **{**RIGHT, **wrong})
+    result = command("serve", *arguments, timeout=150, **{**RIGHT, **wrong})
     assert result.returncode in (1, 2), result.stderr
     assert found_in(result.stdout + result.stderr) == []
     assert result.stderr.splitlines()[-1].startswith("statecast: ")
