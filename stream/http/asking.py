@@ -1,6 +1,7 @@
 """Questions put to the service from the server's thread: each waits on another one, and not too many wait.
 
-There are lanes, so that forecasts, which take long, and those who follow, who ask again and again, hold nobody else up.
+There are lanes, so that forecasts, which take long, and those who follow, who ask again and again, hold nobody else up,
+and the overview, which needs no loop, is there while the others wait for it.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from stream.http import told
 from stream.http.problem import Problem
 from stream.http.view import View
-from stream.inquiries import Answer, Describe, Described, Follow, Forecast, Inquiry
+from stream.inquiries import Answer, Describe, Described, Follow, Forecast, Inquiry, Overview
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Lane:
 class Asker:
     def __init__(self, view: View) -> None:
         self._view = view
-        self._quick, self._long, self._again = Lane(8, 64), Lane(2, 8), Lane(8, 64)
+        self._quick, self._long, self._again, self._glance = Lane(8, 64), Lane(2, 8), Lane(8, 64), Lane(4, 32)
         self._model: Described | None = None
 
     async def ask(self, inquiry: Inquiry) -> list[Answer]:
@@ -47,6 +48,8 @@ class Asker:
                 return self._long
             case Follow():
                 return self._again
+            case Overview() | Describe():
+                return self._glance
         return self._quick
 
     async def model(self) -> Described:
@@ -64,5 +67,5 @@ class Asker:
 
     def close(self) -> None:
         """Waits for nobody."""
-        for lane in (self._quick, self._long, self._again):
+        for lane in (self._quick, self._long, self._again, self._glance):
             lane.pool.shutdown(wait=False, cancel_futures=True)

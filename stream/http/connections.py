@@ -35,11 +35,21 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head, self._taken = Bound(), Bound()
+        self._idle_since = self.loop.time()
         if len(self.connections) > MOST:
-            transport.abort()  # an answer would cost more of what there is too little of
+            self._make_room()
+        if transport.is_closing():
             return
         transport.set_write_buffer_limits(0)  # of an answer, one message at a time is in memory
         self._head.begin(transport, HEAD)
+
+    def _make_room(self) -> None:
+        """Who has asked nothing for longest gives way, or else the new one: an answer would cost more of what there is
+        too little of. So whoever holds connections without a word keeps nobody out, nor a look at the health."""
+        there = [c for c in self.connections if isinstance(c, Connection) and not c.transport.is_closing()]
+        if len(there) > MOST:
+            idle = [c for c in there if c is not self and (c.cycle is None or c.cycle.response_complete)]
+            min(idle, key=lambda c: c._idle_since, default=self).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -50,6 +60,7 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         self._head.end()  # uvicorn's bound of the pause takes over
+        self._idle_since = self.loop.time()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -164,17 +164,50 @@ def test_who_does_not_read_the_answer_is_dropped_and_costs_little(monkeypatch: p
 # How many.
 
 
-def test_who_comes_when_all_places_are_taken_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_holds_a_connection_without_a_word_gives_way_to_who_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MOST", 2)
-    with server() as address, raw(address) as one:
+    with server() as address, raw(address) as one, raw(address) as two:
+        for asks in (one, two):
+            asks.sendall(HEALTH)
+            until(asks, b"ok\n")
         one.sendall(HEALTH)
         until(one, b"ok\n")
-        with raw(address) as two:
-            two.sendall(HEALTH)
-            until(two, b"ok\n")
+        with raw(address) as three:
+            three.sendall(HEALTH)
+            until(three, b"ok\n")
+        assert closed(two)
+        one.sendall(HEALTH)
+        until(one, b"ok\n")
+
+
+def test_who_comes_when_all_are_being_answered_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST", 2)
+    with server(Log(event(1))) as address:
+        with follow(address, "/v1/streams/x/events") as one, follow(address, "/v1/streams/x/events") as two:
+            next(one), next(two)
             with raw(address) as three:
                 assert closed(three)
         eventually("a place is free again", lambda: served(address))
+
+
+def test_the_overview_is_there_while_other_questions_wait_for_the_loop() -> None:
+    go_on = threading.Event()
+    begun: list[asked.Inquiry] = []
+
+    def slowly(inquiry: asked.Inquiry) -> list[asked.Answer]:
+        if isinstance(inquiry, asked.Find):
+            begun.append(inquiry)
+            go_on.wait(60)
+        return [asked.Wrong(503, "")]
+
+    with server(slowly) as address, ThreadPoolExecutor(20) as pool:
+        asks = [pool.submit(ask, address, "/v1/streams/x") for _ in range(20)]
+        try:
+            eventually("the lane is full", lambda: len(begun) == 8)
+            assert ask(address, "/v1/overview").status == 200
+            assert not any(one.done() for one in asks)
+        finally:
+            go_on.set()
 
 
 def test_questions_that_take_long_leave_the_others_alone_and_do_not_pile_up() -> None:
