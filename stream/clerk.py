@@ -133,7 +133,10 @@ class Clerk:
             where,
             here,
             tuple(one.stream for one in found),
-            tuple(said.prediction(self._signature, predicted) for predicted in told),
+            tuple(
+                {} if one.stream.frozen else said.prediction(self._signature, predicted)
+                for one, predicted in zip(found, told, strict=True)
+            ),
             tuple(self._event(one) for one in found),
         )
 
@@ -187,6 +190,11 @@ class Clerk:
         found.sort(key=lambda one: (one.stream.partition != where, one.stream.partition))
         if not found:
             return Forecasted(where, here)
+        if found[0].stream.frozen:
+            raise ForecastError(
+                f"the stream is frozen since offset {found[0].stream.offset} of partition {found[0].stream.partition}, "
+                "and has no future until it is reset"
+            )
         return Forecasted(where, here, (found[0].stream,), (self._rolled(asked, found[0]),))
 
     def _rolled(self, asked: Forecast, one: Here) -> tuple[dict[str, Any], ...]:

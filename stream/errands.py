@@ -88,7 +88,7 @@ class Errands:
             rows: Rows | None = self._engine.rows(slots.find(number, [key]))
         else:
             rows = self._attic.look(number, key) if self._attic is not None else None
-        if rows is None or rows.step[0] <= 0:
+        if rows is None or rows.step[0] == 0:
             return None
         offset, step = int(rows.offset[0]), int(rows.step[0])
         surprise = self._recent.surprise(number, key, offset)
@@ -158,14 +158,14 @@ class Errands:
         return [((-int(times[i]), keys[i], int(partitions[i])), start + i, None) for i in index]
 
     def _serves(self, start: int, stop: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """[slots] whether each is of a stream of a live partition that has had an event."""
+        """[slots] whether each is of a stream of a live partition that has had an event, or is frozen."""
         live = self.live()
         table = np.zeros(max(live, default=0) + 2, np.bool_)
         table[live] = True
         _, partitions = self._engine.slots.part(start, stop)
         # A partition beyond the table is not live, nor is NOBODY.
         place = np.where((partitions < 0) | (partitions >= len(table)), len(table) - 1, partitions)
-        return np.asarray(table[place] & (self._engine.bank.step[start:stop] > 0))
+        return np.asarray(table[place] & (self._engine.bank.step[start:stop] != 0))
 
     def _copied(self, best: Sequence[Ranked]) -> list[Ranked]:
         """The same, with copies of what their slots say now."""

@@ -74,11 +74,15 @@ class Stream:
 
     key: bytes
     partition: int
-    step: int  # events since its cold start
-    offset: int  # of its last event
-    ts: int  # of its last event
+    step: int  # events since its cold start; negative: it takes none until it is reset
+    offset: int  # of its last event, or of the one that froze it
+    ts: int  # of that event
     # Of its last event, where that is remembered; among the most surprising ones, of the event that put it there.
     surprise: float | None = None
+
+    @property
+    def frozen(self) -> bool:
+        return self.step < 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Found:
     home: int  # the partition where murmur2 places this key
     here: bool  # whether that partition is live at this worker
     streams: tuple[Stream, ...] = ()  # of this key, one per partition that has it
-    said: tuple[dict[str, Any], ...] = ()  # per stream: what its last prediction says, as an output message has it
+    # Per stream: what its last prediction says, as an output message has it; nothing where it is frozen.
+    said: tuple[dict[str, Any], ...] = ()
     events: tuple[Any, ...] = ()  # per stream: its last event as it came, decoded; None where it cannot be had
 
 

@@ -93,9 +93,13 @@ class Named(Struct):
 class Stream(Named):
     partition: int
     step: Annotated[int, Meta(description="events since its cold start")]
-    offset: Annotated[int, Meta(description="of its last event")]
+    offset: Annotated[int, Meta(description="of its last event, or of the one that froze it")]
     ts: int
     surprise: Number | None
+    frozen: (
+        Annotated[bool, Meta(description="there where it takes no events until it is reset, and predicts nothing")]
+        | UnsetType
+    ) = UNSET
 
 
 class Streams(Struct):

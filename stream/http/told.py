@@ -79,7 +79,7 @@ def _placed(stream: asked.Stream, said: dict[str, Any], event: Any, model: str) 
 def _stream(stream: asked.Stream) -> dict[str, Any]:
     key, path = name(stream.key)
     where = {field: getattr(stream, field) for field in ("partition", "step", "offset", "ts", "surprise")}
-    return {"key": key, "path": path, **where}
+    return {"key": key, "path": path, **where, **({"step": 0, "frozen": True} if stream.frozen else {})}
 
 
 def listed(inquiry: asked.Browse, answers: Sequence[asked.Answer]) -> shapes.Streams:

@@ -12,7 +12,7 @@ import pytest
 
 from engine.columns import Columns
 from engine.model import Model
-from engine.rows import Rows
+from engine.rows import Policy, Rows
 from engine.step import Engine
 from export.config import Config
 from export.sample import random_file, random_model
@@ -114,16 +114,18 @@ class World:
         self.recent.keep(NOW)
         self.last = outcome.predicted[-1]
 
-    def reset(self, key: bytes) -> None:
+    def reset(self, key: bytes, poison: Policy = "skip") -> None:
+        """By a null record; freeze: by an event that cannot be read, which freezes it."""
         number = home(key, PARTITIONS)
         log = self.input.events[number]
         offset = np.array([len(log)])
-        log.append((key, None, int(offset[0]) * 1000))
+        log.append((key, b"{" if poison == "freeze" else None, int(offset[0]) * 1000))
+        bad = np.array([True]) if poison == "freeze" else None
         nothing = np.zeros((1, 1), np.float32)
         columns = Columns(
-            [(number, 0, 1)], [key], offset, offset * 1000, offset * 1000, nothing, nothing, np.array([True])
+            [(number, 0, 1)], [key], offset, offset * 1000, offset * 1000, nothing, nothing, np.array([True]), bad
         )
-        self.engine.step(columns)
+        self.engine.step(columns, poison=poison)
         self.engine.keep()
 
     @contextmanager
@@ -200,6 +202,20 @@ def test_a_stream_that_nobody_knows_was_reset_or_lies_in_a_partition_that_is_not
     found = world.ask(Find(b"b"))
     assert (found.streams, found.here) == ((), False)
     assert len(world.engine.slots) == 2  # to ask for a stream does not make one
+
+
+def test_a_frozen_stream_is_told_as_such_with_the_event_that_froze_it_and_may_be_reset(world: World) -> None:
+    world.step(b"a", 1.0)
+    world.reset(b"a", poison="freeze")
+    world.step(b"b", 1.0)
+    found = world.ask(Find(b"a"))
+    assert [(stream.frozen, stream.offset) for stream in found.streams] == [(True, 1)]
+    assert found.said == ({},)
+    assert {s.key: s.frozen for s in world.ask(Browse()).streams} == {b"a": True, b"b": False}
+    wrong = world.ask(Forecast(b"a", 2, 10))
+    assert (wrong.status, "frozen since offset 1 " in wrong.message) == (422, True)
+    assert world.ask(Follow(b"a")).events == ()
+    assert list(world.ask(Reset(b"a")).placed) == [home(b"a", PARTITIONS)]
 
 
 def test_a_key_in_several_partitions_is_as_many_streams(world: World) -> None:

@@ -58,6 +58,15 @@ def test_a_stream_is_told_with_its_last_event_and_what_that_said(address: str) -
     }  # fmt: skip
 
 
+def test_a_frozen_stream_is_told_and_says_nothing(address: str) -> None:
+    frozen = asked.Stream(b"pump", 1, -1, 17, 1700)
+    reply = get(address, "/v1/streams/pump", asked.Found(1, True, (frozen,), ({},), (None,)))
+    assert (reply.status, reply.json["frozen"], reply.json["step"], reply.json["offset"]) == (200, True, 0, 17)
+    assert "prediction" not in reply.json
+    (one,) = get(address, "/v1/streams", asked.Listed((frozen,), False)).json["streams"]
+    assert one["frozen"]
+
+
 def test_of_several_streams_the_one_where_the_key_belongs_comes_first(address: str) -> None:
     here, there = found(stream(partition=0), stream(partition=2)), found(stream(partition=1))
     reply = get(address, "/v1/streams/pump", here, there)

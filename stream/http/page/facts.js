@@ -26,7 +26,7 @@ function facts(task, known, target, of, now) {
   const said = (known.prediction ?? null) !== null;
   const place = [
     ["Partition", partition === undefined ? NONE : String(partition)],
-    ["Step", count(step)],
+    ["Step", known.frozen ? "frozen" : count(step)],
     ["Offset", offset === undefined ? NONE : String(offset)],
     ["Last event", clock(ts), ts === undefined ? "" : ago(ts, now), ts === undefined ? "" : `${moment(ts)} UTC`],
   ];

@@ -69,7 +69,7 @@ export function wireSearch(pick) {
     item.setAttribute("role", "option");
     const [key, more] = [document.createElement("span"), document.createElement("small")];
     key.textContent = label(one.key);
-    more.textContent = `step ${count(one.step)}`;
+    more.textContent = one.frozen ? "frozen" : `step ${count(one.step)}`;
     item.append(key, more);
     item.onpointerdown = (event) => event.preventDefault(); // the field keeps the focus
     item.onclick = () => take(i);

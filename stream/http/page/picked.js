@@ -104,7 +104,7 @@ async function watch(mine) {
         if (mine.known && event.partition !== mine.known.partition) mine.history = new History();
         mine.after = event.offset;
         if (!mine.history.add(event)) continue;
-        mine.known = { ...(mine.known ?? {}), ...event, event: event.actual };
+        mine.known = { ...(mine.known ?? {}), ...event, event: event.actual, frozen: false };
         mine.heard = Date.now();
         draw();
       }
@@ -124,8 +124,8 @@ async function know(mine) {
         const told = await api.stream(mine.path, signal);
         if (signal.aborted) return;
         mine.missing = false;
-        if (!mine.known || told.offset >= mine.known.offset) mine.known = { ...mine.known, ...told };
-        if (told.event) mine.history.seed({ ...told, actual: told.event, expected: null });
+        if (!mine.known || told.offset >= mine.known.offset) mine.known = told;
+        if (told.event && !told.frozen) mine.history.seed({ ...told, actual: told.event, expected: null });
         if (!mine.told) tellAbout(elsewhere(told));
         draw();
       }
