@@ -17,12 +17,15 @@ SERVER = re.compile(r"([A-Z_]+://)?([^][\s/:]+|\[[^][\s/]+\])(:(?P<port>[0-9]{1,
 YEARS = 1e9  # seconds; about thirty years, which timers and columns of milliseconds still hold
 
 
-def _memory() -> int:
-    """Half of the machine's memory, or of the control group's limit where that is less. Bytes."""
+GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory() -> int:
+    """The machine's memory, or the control group's limit where that is less. Bytes."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):  # no control group, or "max"
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total // 2
+        total = min(total, int(GROUP_LIMIT.read_text()))
+    return total
 
 
 class Section(BaseModel):
@@ -194,7 +197,10 @@ class StateSection(Section):
 
 class LimitsSection(Section):
     memory_limit: ByteSize = option(
-        _memory, "ceiling of the rows and keys of all streams, e.g. 4GiB", shown="half of the memory", ge=1
+        lambda: memory() // 2,
+        "ceiling of the rows and keys of all streams, e.g. 4GiB",
+        shown="half of the memory",
+        ge=1,
     )
     in_flight_limit: ByteSize = option(
         256 << 20,

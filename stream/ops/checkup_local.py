@@ -13,7 +13,7 @@ from engine.step import Engine
 from stream.broker.clients import choose
 from stream.http.access import Access
 from stream.ops.findings import Finding
-from stream.settings import Settings
+from stream.settings import Settings, memory
 from stream.state.files import check_usable
 
 TIME_ERROR = 5  # adjtimex(2): the clock is not held by anything
@@ -54,8 +54,8 @@ def of_processors(settings: Settings) -> Iterator[Finding]:
 def of_memory(settings: Settings, model: Network) -> Iterator[Finding]:
     limit = int(settings.limits.memory_limit)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    said = f"{_bytes(limit)} hold {Engine.capacity_for(model, limit):,} streams; this machine has {_bytes(total)}"
+    total = memory()
+    said = f"{_bytes(limit)} hold {Engine.capacity_for(model, limit):,} streams; there are {_bytes(total)}"
     if limit > total:
         yield Finding("memory", "fault", said, "lower --memory-limit")
     elif limit > there:
