@@ -118,7 +118,9 @@ class Lookback:
                     return found
         finally:
             self._reader.remove(partition)
-        raise Unavailable(f"topic {self._topic} [{partition}] cannot be read on from {start}: a transaction is open")
+        raise Unavailable(
+            f"topic {self._topic} [{partition}] cannot be read on from {start}: a transaction is open; ask again later"
+        )
 
     def _write(self, nulls: list[Null], deadline: float) -> dict[int, int]:
         self._offsets = self._offsets or self._broker.offsets(self._topic)

@@ -50,7 +50,9 @@ def _check_login(kafka: KafkaSection, properties: dict[str, str], protocol: str)
         return
     mechanism = properties.get("sasl.mechanism")
     if mechanism is None:
-        raise UsageError(f"--sasl-mechanism: is missing, and --security-protocol is {protocol}; give {WITH_LOGIN}")
+        raise UsageError(
+            f"--sasl-mechanism: is missing, and --security-protocol is {protocol}; give {', '.join(WITH_LOGIN)}"
+        )
     if mechanism in WITH_LOGIN:
         if "sasl.username" not in properties:
             raise UsageError(f"--sasl-username: is missing, and --sasl-mechanism is {mechanism}; give the name")
