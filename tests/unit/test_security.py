@@ -62,7 +62,10 @@ def test_both_names_of_the_mechanism_are_one() -> None:
         ({"sasl_password": "x"}, "[kafka] sasl_password: has no effect, because --security-protocol is PLAINTEXT"),
         ({"ssl_ca": "/x"}, "--ssl-ca: has no effect, because --security-protocol is PLAINTEXT; make that SSL or"),
         ({"properties": {"ssl.cipher.suites": "x"}}, "client property ssl.cipher.suites: has no effect"),
-        ({"security_protocol": "SASL_SSL"}, "--security-protocol is SASL_SSL; give PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
+        (
+            {"security_protocol": "SASL_SSL"},
+            "--sasl-mechanism: is missing, and --security-protocol is SASL_SSL; give PLAIN, SCRAM-SHA-256, SCRAM-SHA-5",
+        ),
         ({**NAME, "sasl_username": None}, "--sasl-username: is missing, and --sasl-mechanism is PLAIN; give the name"),
         (NAME, "[kafka] sasl_password: is missing, and --sasl-mechanism is PLAIN; give it in STATECAST_KAFKA__SASL_P"),
         ({"security_protocol": "SSL", "ssl_ca": "/nowhere"}, "--ssl-ca /nowhere: cannot be read (No such file"),
