@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -386,6 +387,8 @@ def main() -> None:
     """
     try:
         register()
+        if isinstance(sys.stdout, TextIOWrapper):  # a terminal may not have a key's letters
+            sys.stdout.reconfigure(errors="backslashreplace")
         # Without click's own error handling, what a typer.Exit carries is returned.
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="statecast", standalone_mode=False) or 0)
     except KeyboardInterrupt:

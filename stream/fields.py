@@ -16,6 +16,7 @@ from stream.errors import UsageError
 
 TIME = "ts"
 _DOT = re.compile(r"(?<!\\)\.")
+DEEPEST = 64  # objects within objects
 
 
 def parts(path: str) -> tuple[str, ...]:
@@ -23,6 +24,8 @@ def parts(path: str) -> tuple[str, ...]:
     found = tuple(part.replace("\\.", ".") for part in _DOT.split(path))
     if not all(found):
         raise ValueError(f"must be NAME=PATH with names between the dots of the path, not {path!r}")
+    if len(found) > DEEPEST:
+        raise ValueError(f"must be NAME=PATH with a path of at most {DEEPEST} names, not of {len(found)}")
     return found
 
 

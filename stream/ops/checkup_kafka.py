@@ -53,6 +53,11 @@ def of_topics(place: Place) -> Iterator[Finding]:
         yield Finding("input topic", "fault", f"{kafka.input_topic} is not there", mend)
         return
     yield from _input(source)
+    if (workers := place.settings.delivery.workers) > source.partitions:
+        said = (
+            f"--workers {workers}: {source.name} has {source.partitions} partitions, a worker without one has no work"
+        )
+        yield Finding("workers", "fault", said, f"give at most {source.partitions}")
     brokers = rights.cluster().brokers
     others = [
         ("output topic", "--output-topic", kafka.output_topic),
@@ -163,18 +168,19 @@ def of_events(place: Place, model: Network) -> Iterator[Finding]:
         model.fingerprint,
         max_key_bytes=settings.limits.max_key_bytes,
         max_value_bytes=settings.limits.max_value_bytes,
+        fields=settings.kafka.field,
     )
     batches = _last(place)
     if not batches:
         yield Finding("events", "note", f"{settings.kafka.input_topic} holds none", "send some, and look again")
         return
     rejected = codec.decode(batches).rejected
-    count = sum(map(len, batches))
+    count = sum(value is not None for batch in batches for value in batch.values)  # a null is no event, but a reset
     codes = Counter(one.code for one in rejected).most_common(1)
     if codes:
         example = next(one for one in rejected if one.code == codes[0][0])
         said = f"{len(rejected)} of the last {count} cannot be read, e.g. {example.partition}:{example.offset}"
-        level: Level = "fault" if len(rejected) == count else "warning"
+        level: Level = "fault" if len(rejected) >= count else "warning"
         yield Finding("events", level, f"{said}: {example.message}", "mend the producer, --codec, or the model")
     else:
         yield Finding("events", "ok", f"the last {count} can be read")

@@ -24,10 +24,19 @@ def survey(identity: Identity, topic: str, wanted: Selection, *, settled: bool =
     """The letters that are meant, by partition and offset.
 
     settled: also of transactions that are open now, once they have ended. Raises Refused where there is no such topic,
-    Unavailable.
+    or no letter at a place that was named, UsageError where there is no such partition, Unavailable.
     """
     begins, ends = bounds(identity, topic, settled=settled)
-    return collect(browse(identity, topic, begins, ends), wanted)
+    if beyond := wanted.partitions - begins.keys():
+        raise UsageError(f"--partition {min(beyond)}: {topic} has {len(begins)} partitions, numbered from 0")
+    found = collect(browse(identity, topic, begins, ends), wanted)
+    if lost := wanted.places - {(letter.partition, letter.offset) for letter in found}:
+        partition, offset = min(lost)
+        raise Refused(
+            f"{topic} {partition}:{offset}: there is no dead letter, or the other options leave it out; `statecast "
+            "deadletter list` shows those that are there"
+        )
+    return found
 
 
 def bounds(identity: Identity, topic: str, *, settled: bool = False) -> tuple[dict[int, int], dict[int, int]]:
@@ -63,7 +72,7 @@ def _count(letters: Sequence[Letter], say: Say, *, json: bool) -> None:
     if json:
         say(msgspec.json.encode({code: {"waiting": waiting[code], "retried": done[code]} for code in codes}).decode())
         return
-    rows = [(code, f"{waiting[code]:,}", f"{done[code]:,}") for code in codes]
+    rows = [(_line(code), f"{waiting[code]:,}", f"{done[code]:,}") for code in codes]
     total = ("all", f"{waiting.total():,}", f"{done.total():,}")
     for line in _aligned([("code", "waiting", "retried"), *rows, total]):
         say(line)
@@ -71,11 +80,12 @@ def _count(letters: Sequence[Letter], say: Say, *, json: bool) -> None:
 
 def table(letters: Sequence[Letter]) -> list[str]:
     """Lines for people."""
-    rows = [("letter", "time", "code", "key", "from", "retried", "why")]
+    rows: list[tuple[str, ...]] = [("letter", "time", "code", "key", "from", "retried", "why")]
     for one in letters:
         why = one.message if len(one.message) <= MESSAGE_WIDTH else one.message[: MESSAGE_WIDTH - 1] + "…"
         answer = "yes" if one.retried else "no"
-        rows.append((one.place, moment(one.timestamp), one.code, name_of(one.key), one.source, answer, _line(why)))
+        row = (one.place, moment(one.timestamp), one.code, name_of(one.key), one.source, answer, why)
+        rows.append(tuple(map(_line, row)))
     return _aligned(rows)
 
 
@@ -132,7 +142,7 @@ def show(
     for name, told in _told(letter).items():
         say(f"{name:<12} {_line(str(told))}")
     for name, told in _headers(found).items():
-        say(f"header       {name}: {_line(told)}")
+        say(f"header       {_line(f'{name}: {told}')}")
     size = 0 if value is None else len(value)
     if value is None:
         say("value        none: it was left out, and the input no longer has it" if letter.key else "value        none")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.model import Network
-from stream import provider
+from stream import fields, provider
 from stream.broker.rights import Rights
 from stream.configuration import load
 from stream.ops import checkup_kafka as kafka
@@ -45,6 +45,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
 
     def of_model() -> Iterator[Finding]:
         networks.append(provider.load(settings.model.path, settings.model.provider))
+        fields.check(settings.kafka.field, networks[0].signature.features)
         yield from local.of_model(networks[0])
         yield from local.of_memory(settings, networks[0])
 

@@ -30,6 +30,7 @@ from stream.state.changelog import Marker
 from stream.topics import changelog_name, changelog_of
 
 LONGEST = 900.0  # seconds of the transaction: the brokers' own default of transaction.max.timeout.ms
+ABORT = 5.0  # seconds: who stops the command does not wait for a broker that is away
 
 
 def import_(
@@ -185,7 +186,7 @@ def _transaction(sink: Sink, state: str) -> Iterator[None]:
         ) from None
     except BaseException:
         with contextlib.suppress(SinkFailed, BrokerFault):
-            sink.abort(CALL)
+            sink.abort(ABORT)
         raise
 
 

@@ -16,6 +16,7 @@ from stream.deadletters import CODE, MESSAGE, OFFSET, PARTITION, RETRIED, RETRY_
 from stream.errors import UsageError
 
 _PLACE = re.compile(r"(\d{1,9}):(\d{1,18})")
+_NUMBER = re.compile(rb"[0-9]{1,18}")  # others write to the topic, too: what no partition or offset can be is no letter
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def read(record: Browsed) -> Letter | None:
     """The letter that a record of the topic is; None where it is none, or does not say where it comes from."""
     told = {name: value for name, value in record.headers if value is not None}
     partition, offset = told.get(PARTITION, b""), told.get(OFFSET, b"")
-    if CODE not in told or not partition.isdigit() or not offset.isdigit():
+    if CODE not in told or not _NUMBER.fullmatch(partition) or not _NUMBER.fullmatch(offset):
         return None
     return Letter(
         record.partition,
@@ -148,7 +149,7 @@ def since(told: str | None, now: float) -> int | None:
 
 def key_of(text: str) -> bytes:
     """The key that an operator means: its text in UTF-8, and %XX for a byte, as in the service's addresses."""
-    return unquote_to_bytes(text)
+    return unquote_to_bytes(text.encode(errors="surrogateescape"))  # what is no UTF-8 came as the shell's raw bytes
 
 
 def name_of(key: bytes | None) -> str:

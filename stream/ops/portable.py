@@ -100,10 +100,10 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError where the path cannot be written, or is there already."""
-        if path.exists():
-            raise UsageError(f"--out {path}: is there already; give another path")
         self._path = path
         try:
+            if os.path.lexists(path):
+                raise UsageError(f"--out {path}: is there already; give another path")
             handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
         except OSError as error:
             raise UsageError(f"--out {path}: cannot be written ({error.strerror}); give another path") from None
@@ -117,7 +117,8 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError, ValueError):  # a half archive, on a full disk perhaps
             self._archive.close()
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._scratch.unlink(missing_ok=True)
 
     def rows(self, partition: int, records: Iterable[Record]) -> int:

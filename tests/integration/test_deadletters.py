@@ -76,6 +76,8 @@ def test_what_cannot_be_done_is_told_in_one_line(application: Application) -> No
         (("retry", "--all", "--code", "no_key"), 2, "--all: goes with no choice"),
         (("show", "0:99"), 1, "there is no dead letter"),
         (("show", "99:0"), 1, "there is no dead letter"),
+        (("retry", "0:99", "--yes"), 1, "0:99: there is no dead letter"),
+        (("list", "--partition", "99"), 2, "--partition 99: "),
         (("list", "--since", "soon"), 2, "--since soon"),
         (("list", "--dead-letter-topic", "nowhere"), 1, "--dead-letter-topic nowhere: does not exist"),
     ):

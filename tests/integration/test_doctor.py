@@ -55,6 +55,9 @@ def test_one_that_has_worked_is_told_with_its_lag_and_its_events(application: Ap
     assert events["level"] == "warning"
     assert events["seen"].startswith("1 of the last ")
     assert "all that are needed" in found["rights"][0]["seen"]
+    found = examine(application, "--field", "value=payload.value", "--workers", "9", code=1)
+    assert found["events"][0]["level"] == "fault"
+    assert "give at most" in found["workers"][0]["mend"]
 
 
 def test_another_model_without_a_warmup_is_a_fault_as_it_is_for_serve(application: Application) -> None:

@@ -52,6 +52,12 @@ def told(code: int, *arguments: str, **environment: str) -> str:
     return result.stderr
 
 
+def test_what_a_terminal_cannot_show_is_escaped() -> None:
+    result = command("config", "--state-dir", "gr\u00f6\u00dfe", PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert r"gr\xf6\xdfe" in result.stdout
+
+
 def test_an_unknown_option_is_told_with_where_to_look() -> None:
     line = told(2, "serve", "--nonsense")
     assert "--nonsense" in line

@@ -1,5 +1,7 @@
 """Dead letters as an operator names them: which are meant, which were put back, how keys and times are written."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from stream.broker.port import Headers
 from stream.codec import Rejected
 from stream.deadletters import ROOM, letter
 from stream.errors import UsageError
+from stream.ops.deadletters import table
 from stream.ops.letters import Letter, Selection, collect, key_of, name_of, places, read, receipt, since
 
 NOW = 1_800_000_000.0
@@ -42,7 +45,9 @@ def test_a_letter_says_what_its_headers_say() -> None:
 
 def test_a_record_of_somebody_else_s_is_no_letter() -> None:
     strange: list[Headers] = [[("x", b"1")], [], [("__statecast.errors.code", b"c")]]
-    assert [read(Browsed(0, 1, 1, b"k", b"v", headers)) for headers in strange] == [None] * 3
+    endless = [(f"__statecast.errors.{name}", b"9" * 5000) for name in ("code", "partition", "offset")]
+    strange += [endless, [*endless[:2], ("__statecast.errors.offset", b"1\n")]]
+    assert [read(Browsed(0, 1, 1, b"k", b"v", headers)) for headers in strange] == [None] * 5
     assert found([Browsed(0, 1, 1, b"k", b"v", headers) for headers in strange]) == []
 
 
@@ -58,6 +63,12 @@ def test_letters_are_chosen_by_all_that_is_said_of_them() -> None:
     assert found(records, since=6) == ["0:4"]
     assert found(records, places=places(["1:0", "0:4", "7:7"])) == ["0:4", "1:0"]
     assert found(records, topic="elsewhere") == []
+
+
+def test_what_a_stranger_wrote_does_not_reach_the_terminal() -> None:
+    (one,) = collect([record(0, code="\x1b[2J", key=b"\x1b[31m")], Selection())
+    one.topic = "\x1b]0;x\x07"
+    assert all(line.isprintable() for line in table([one]))
 
 
 def test_what_was_put_back_is_told_of_that_letter_alone() -> None:
@@ -79,6 +90,10 @@ def test_a_key_that_was_told_can_be_given(key: bytes) -> None:
     told = name_of(key)
     assert told.isprintable()
     assert key_of(told) == key
+
+
+def test_a_key_may_come_as_the_raw_bytes_that_a_shell_passes_on() -> None:
+    assert key_of(os.fsdecode(b"\xff\xfe%41")) == b"\xff\xfeA"
 
 
 def test_keys_of_people_are_told_as_they_write_them() -> None:

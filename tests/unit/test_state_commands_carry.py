@@ -1,6 +1,7 @@
 """What an exported state holds, and what becomes of its offsets elsewhere. Without a broker."""
 
 import contextlib
+import resource
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from engine.rows import FROZEN, Rows
 from engine.step import Engine
 from export.sample import random_model
 from stream.broker.port import Records
-from stream.errors import Refused, StatecastError, UsageError
+from stream.errors import EnvironmentFault, Refused, StatecastError, UsageError
 from stream.ops.changelogs import Newest, unreset
 from stream.ops.placing import Placing, place, positions_of
 from stream.ops.portable import Digest, Export, Header, Part, Writer
@@ -143,6 +144,13 @@ def test_a_header_that_does_not_fit_its_rows_is_refused(path: Path, changed: dic
     assert told in refused(path)
 
 
+def test_a_file_that_cannot_be_made_is_told(path: Path) -> None:
+    path.symlink_to("nowhere")  # it would be replaced
+    for name, told in ((path.name, "is there already"), ("a" * 300, "File name too long"), ("x/y", "No such file")):
+        with pytest.raises(UsageError, match=rf"^--out \S+: .*{told}"):
+            Writer(path.parent / name)
+
+
 def test_a_file_that_fails_leaves_nothing(path: Path) -> None:
     def fail() -> Iterator[tuple[bytes, bytes]]:
         yield from records(rows(1))
@@ -150,6 +158,20 @@ def test_a_file_that_fails_leaves_nothing(path: Path) -> None:
 
     with Writer(path) as writer, pytest.raises(KeyError):
         writer.rows(0, fail())
+    assert not list(path.parent.iterdir())
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)  # what Python meets beyond it is an OSError
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with (
+            pytest.raises(EnvironmentFault, match=r"^--out \S+: cannot be written .*; make room"),
+            Writer(path) as writer,
+        ):
+            writer.rows(0, records(rows(*range(1000))))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(path.parent.iterdir())
 
 
