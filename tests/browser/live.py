@@ -115,7 +115,8 @@ class Seen:
         page.on("request", lambda request: self.requests.append(request))
 
     def _heard(self, said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
+        busy = "status of 503" in said.text  # the service says to ask again, and the page does
+        if said.type in ("error", "warning") and not busy:
             self.complaints.append(said.text)
 
     def until(self, what: str, condition: Callable[[], Any]) -> Any:
