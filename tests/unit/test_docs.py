@@ -1,4 +1,4 @@
-"""The pages say what the code says: every option of `serve`, and every warning it logs."""
+"""The pages say what the code says: every option of `serve`, properties of the clients, and every warning it logs."""
 
 import ast
 import re
@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import ByteSize, SecretStr
 
+from stream.broker.properties import RESERVED, TABLE
 from stream.configuration import Option, load, options
 from stream.secrets import is_secret
 from stream.settings import Section, Settings
@@ -117,3 +118,11 @@ def test_every_warning_and_error_of_the_log_stands_in_the_runbook() -> None:
     text = RUNBOOK.read_text()
     missing = [f"{name} ({place})" for place, name in found if name not in text]
     assert not missing, f"{RUNBOOK} says nothing of: {', '.join(missing)}"
+
+
+def test_every_property_that_is_refused_or_that_both_clients_have_stands_in_a_page() -> None:
+    pages = CONFIGURATION.read_text() + (ROOT / "docs" / "security.md").read_text()
+    named = {"security.protocol", "ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password"}
+    named |= {"sasl.mechanism", "sasl.username", "sasl.password"}  # which are options by name
+    missing = {name for name in RESERVED | TABLE.keys() - named if f"`{name}`" not in pages}
+    assert not missing, f"{CONFIGURATION} says nothing of {missing}"
