@@ -108,7 +108,8 @@ class Shell:
     done: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.broker, self.http = free_port(), free_port()
+        self.broker = free_port()
+        self.http = free_port(besides=self.broker)
         self.servers, self.address = f"127.0.0.1:{self.broker}", f"127.0.0.1:{self.http}"
 
     def told(self, text: str) -> str:
