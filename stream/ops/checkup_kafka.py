@@ -181,7 +181,9 @@ def of_events(place: Place, model: Network) -> Iterator[Finding]:
         example = next(one for one in rejected if one.code == codes[0][0])
         said = f"{len(rejected)} of the last {count} cannot be read, e.g. {example.partition}:{example.offset}"
         level: Level = "fault" if len(rejected) >= count else "warning"
-        yield Finding("events", level, f"{said}: {example.message}", "mend the producer, --codec, or the model")
+        yield Finding(
+            "events", level, f"{said}: {example.message}", "mend the producer, --codec, --field, or the model"
+        )
     else:
         yield Finding("events", "ok", f"the last {count} can be read")
     ahead = max(batch.timestamps[-1] for batch in batches) / 1000 - time.time()

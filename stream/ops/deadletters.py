@@ -177,7 +177,8 @@ def _write(out: Path, value: bytes | None, letter: Letter) -> None:
 def original(identity: Identity, letter: Letter) -> Browsed | None:
     """The record that became this letter, from the input; None where it is no longer there, or is another one."""
     with closing(Admin(identity, timeout=TIMEOUT)) as admin:
-        if admin.describe(letter.topic) is None:
+        info = admin.describe(letter.topic)
+        if info is None or letter.source_partition >= info.partitions:
             return None
         low, high = admin.watermarks(letter.topic, [letter.source_partition], TIMEOUT)[letter.source_partition]
     at = letter.source_offset

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.broker.admin import TopicInfo
 from stream.broker.browser import Browsed
-from stream.broker.port import Headers
+from stream.broker.port import Headers, Identity
 from stream.codec import Rejected
 from stream.deadletters import ROOM, letter
 from stream.errors import UsageError
-from stream.ops.deadletters import table
+from stream.ops.deadletters import original, table
 from stream.ops.letters import Letter, Selection, collect, key_of, name_of, places, read, receipt, since
 
 NOW = 1_800_000_000.0
@@ -69,6 +70,26 @@ def test_what_a_stranger_wrote_does_not_reach_the_terminal() -> None:
     (one,) = collect([record(0, code="\x1b[2J", key=b"\x1b[31m")], Selection())
     one.topic = "\x1b]0;x\x07"
     assert all(line.isprintable() for line in table([one]))
+
+
+def test_an_input_that_was_made_anew_with_fewer_partitions_no_longer_has_the_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Smaller:
+        """Kafka, which gives no answer about a partition that is not there."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def describe(self, name: str) -> TopicInfo:
+            return TopicInfo(name, 2, 1, None, {})
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("stream.ops.deadletters.Admin", Smaller)
+    (one,) = collect([record(0, partition=2)], Selection())
+    assert original(Identity("", "", ""), one) is None
 
 
 def test_what_was_put_back_is_told_of_that_letter_alone() -> None:
