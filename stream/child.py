@@ -233,7 +233,8 @@ class Parent:
             if self._answer is None or not self._room.acquire(blocking=False):
                 self._send(Told(message.number, None))
             else:  # each on a thread of its own: some take long, and none may hold up a report
-                threading.Thread(target=self._tell, args=(message, self._answer), name="asked", daemon=True).start()
+                # No daemon: the interpreter must not end under a network that runs, or the process is aborted.
+                threading.Thread(target=self._tell, args=(message, self._answer), name="asked", daemon=False).start()
 
     def _tell(self, asked: Asked, answer: Callable[[Inquiry], Answer]) -> None:
         told = None

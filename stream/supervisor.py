@@ -24,7 +24,7 @@ def supervise(settings: Settings) -> None:
         delivery = settings.delivery
         fleet = Fleet(tasks(settings), delivery.stop_timeout, delivery.broker_timeout, patience)
         if settings.http.http:
-            from stream.http.access import Access
+            from stream.http.access import Access, Address
             from stream.http.server import serving
             from stream.http.view import View
 
@@ -41,7 +41,7 @@ def supervise(settings: Settings) -> None:
                 workers=settings.delivery.workers,
             )
             port = stack.enter_context(serving(view, access))
-            log.info("http", address=f"{access.address.host}:{port}")
+            log.info("http", address=str(Address(access.address.host, port)))
         fleet.run()
     log.info("stopped")
 

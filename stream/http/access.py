@@ -33,6 +33,10 @@ class Address:
             raise UsageError(f"--http {text}: must be HOST:PORT, e.g. 127.0.0.1:8080 or [::1]:8080")
         return cls(match["host"].strip("[]"), int(match["port"]))
 
+    def __str__(self) -> str:
+        """As it is given, and as a URL has it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -77,8 +81,7 @@ class Access:
         try:
             return socket.create_server((self.bound.host, self.bound.port), family=family)
         except OSError as error:
-            given = f"{self.address.host}:{self.address.port}"
-            raise UsageError(f"--http {given}: {error.strerror}; choose another address") from None
+            raise UsageError(f"--http {self.address}: {error.strerror}; choose another address") from None
 
     def knows(self, authorization: str) -> bool:
         """Whether this header has the token. Takes as long whatever the header says."""

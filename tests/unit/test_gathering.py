@@ -192,6 +192,24 @@ def test_a_worker_that_is_only_starting_says_that_it_cannot_be_asked() -> None:
         assert until(pipe, Told) == Told(1, None)
 
 
+def test_a_process_does_not_end_under_an_answer_that_is_worked_out() -> None:
+    more = """
+begun = threading.Event()
+def slowly(inquiry):
+    begun.set()
+    threading.main_thread().join()
+    time.sleep(0.2)
+    return answer(inquiry)
+parent.show(Worker(), slowly)
+begun.wait(60)
+sys.exit()
+"""
+    with Watched(more) as pipe:
+        until(pipe, Report)
+        pipe.send(Asked(1, Describe()))
+        assert until(pipe, Told) == Told(1, Described("a", {}))
+
+
 def test_neither_questions_without_end_nor_answers_that_take_long_or_fail_hold_up_a_report() -> None:
     with Watched("parent.show(Worker(), answer)") as pipe:
         until(pipe, Report)

@@ -23,6 +23,7 @@ def status(access: Access, method: str = "GET", **headers: str) -> int | None:
 @pytest.mark.parametrize("http", ["127.0.0.1:0", "127.8.9.10:80", "[::1]:8080", "localhost:8080"])
 def test_on_this_machine_alone_no_token_is_needed(http: str) -> None:
     assert access(http).token is None
+    assert str(access(http).address) == http
 
 
 @pytest.mark.parametrize("http", ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:127.0.0.1]:80"])
