@@ -118,15 +118,21 @@ async def browse(service: Service, asked: Asked) -> Response:
     return answered(told.listed(inquiry, await service.asker.ask(inquiry)))
 
 
+async def _apart(make: Callable[[], Any]) -> Response:
+    """An answer that may have megabytes is made on another thread: the health is told meanwhile. Raises Problem."""
+    return await run_in_threadpool(lambda: answered(make()))
+
+
 async def find(service: Service, asked: Asked) -> Response:
     answers = await service.asker.ask(inquiries.Find(asked.key))
-    return answered(told.detail(asked.key, answers, service.view.workers, await service.asker.model_name()))
+    model = await service.asker.model_name()
+    return await _apart(lambda: told.detail(asked.key, answers, service.view.workers, model))
 
 
 async def forecast(service: Service, asked: Asked) -> Response:
     body = asked.body
     answers = await service.asker.ask(inquiries.Forecast(asked.key, body.steps, body.samples, body.seed))
-    return answered(told.forecast(asked.key, answers, service.view.workers))
+    return await _apart(lambda: told.forecast(asked.key, answers, service.view.workers))
 
 
 async def reset(service: Service, asked: Asked) -> Response:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from stream import inquiries as asked
-from stream.http import application, connections, following
+from stream.http import application, connections, following, told
 from tests.service import eventually
 from tests.web import ask, raw, server
 from tests.web import following as follow
@@ -188,6 +188,23 @@ def test_who_comes_when_all_are_being_answered_is_dropped(monkeypatch: pytest.Mo
             with raw(address) as three:
                 assert closed(three)
         eventually("a place is free again", lambda: served(address))
+
+
+def test_the_health_is_told_while_a_long_answer_is_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def long(*_: object) -> list[int]:
+        begun.set()
+        assert go_on.wait(60)
+        return [1]
+
+    monkeypatch.setattr(told, "forecast", long)
+    with server() as address, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, address, "/v1/streams/x/forecast", "POST", {"steps": 1})
+        assert begun.wait(60)
+        assert ask(address, "/healthz").status == 200
+        go_on.set()
+        assert asked.result(60).json == [1]
 
 
 def test_the_overview_is_there_while_other_questions_wait_for_the_loop() -> None:
