@@ -104,7 +104,8 @@ class Shell:
     """A reader's shell: its folder, its background jobs, and in place of the pages' ports those that are free here."""
 
     folder: Path
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)  # in the background, as %1, %2, ...
+    started: list[Job] = field(default_factory=list)  # and those that were waited for
     done: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -148,7 +149,8 @@ class Shell:
                 ["bash", "-c", f"exec {text}"], cwd=self.folder, env=environment(), stdin=subprocess.DEVNULL,
                 stdout=sink, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        return Job(process, output)
+        self.started.append(Job(process, output))
+        return self.started[-1]
 
     def ready(self, command: str, job: Job) -> None:
         def look() -> bool:
@@ -184,8 +186,8 @@ class Shell:
         eventually(f"ended: {command}", attempt, pause=1)
 
     def close(self) -> None:
-        """The service before the broker."""
-        for job in reversed(self.jobs):
+        """End what still runs, the service before the broker."""
+        for job in reversed(self.started):
             if job.process.poll() is None:
                 job.process.terminate()
                 with suppress(subprocess.TimeoutExpired):

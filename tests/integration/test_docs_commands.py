@@ -141,8 +141,9 @@ def test_every_command_of_the_page_works_or_is_listed(page: Path, walk: Shell) -
     if page == HTTP:
         assert all(command.startswith("curl ") for command in left), left
         return
-    if left and page.name in GIVEN:
+    if left and page.name in GIVEN and page.name not in walk.done:  # a second try goes on where the first one failed
         GIVEN[page.name](walk)
+        walk.done.append(page.name)
     for command in left:
         walk.run(command)
 
