@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -86,7 +87,8 @@ class Desk:
     def close(self) -> None:
         """The loop has ended."""
         self._closed = True
-        while self._waiting:
-            one = self._waiting.popleft()
-            one.errand.close()
-            one.answer.set_exception(Unanswered(STOPPING))
+        with suppress(IndexError):  # there is none any more; an asker who comes too late may be closing, too
+            while True:
+                one = self._waiting.popleft()
+                one.errand.close()
+                one.answer.set_exception(Unanswered(STOPPING))
