@@ -60,9 +60,9 @@ function found() {
   delete document.body.dataset.stale;
 }
 
-/** The stream that the address names: #stream=<its key, percent-encoded>. */
+/** The stream that the address names: #stream=<its key, percent-encoded>; nothing that would lead to another path. */
 function go() {
-  const path = /^#stream=(.*)$/.exec(location.hash)?.[1] ?? null;
+  const path = /^#stream=([^/\\?#]*)$/.exec(location.hash)?.[1] ?? null;
   if (shown !== null) pick(path);
 }
 
