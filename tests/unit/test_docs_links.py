@@ -53,3 +53,19 @@ def test_every_test_that_a_page_names_is_there(page: Path) -> None:
     for name, test in re.findall(r"\b(tests/[\w/]+\.py)(?:::(\w+))?", page.read_text()):
         assert (ROOT / name).is_file(), f"{page.name}: {name} is not there"
         assert not test or f"def {test}(" in (ROOT / name).read_text(), f"{page.name}: {name} has no {test}"
+
+
+def test_every_page_and_section_that_code_and_settings_name_is_there() -> None:
+    files = [
+        path
+        for folder in ("stream", "engine", "export", "training", "loadtest", "localbroker", "docker", "benchmarks")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".yml", ".yaml", ".env", ".json", ".mk")
+    ]
+    named = {
+        (path, *found) for path in files for found in re.findall(r"\b(docs/[\w-]+\.md)(#[\w-]+)?", path.read_text())
+    }
+    assert any(anchor for _, _, anchor in named)
+    for path, page, anchor in named:
+        assert (ROOT / page).is_file(), f"{path}: {page} is not there"
+        assert not anchor or anchor[1:] in anchors(ROOT / page), f"{path}: {page}{anchor} is not there"
