@@ -100,6 +100,20 @@ def test_a_key_that_nobody_has_is_told(seen: Seen) -> None:
     expect(seen.page.locator("#picked-told")).to_contain_text("no stream")
 
 
+def test_a_key_is_text_whatever_it_says_and_the_address_leads_to_streams_alone(seen: Seen, live: Live) -> None:
+    key = '<img src="x" onerror="alert(1)">'
+    live.produce(event(key, 1.0))
+    expect(seen.page.locator("#state")).to_have_text("ready")
+    seen.page.evaluate("key => (location.hash = `stream=${encodeURIComponent(key)}`)", key)
+    expect(seen.page.locator("#picked-title")).to_have_text(key)
+    seen.until("it is there", lambda: seen.fact("Step") == "1")
+    seen.page.get_by_role("combobox").fill("<img")
+    expect(seen.page.locator("#suggestions")).to_contain_text(key)
+    assert seen.page.locator("main img").count() == 0
+    seen.page.evaluate("location.hash = 'stream=../model'")
+    expect(seen.page.locator("#picked-stream")).to_be_hidden()
+
+
 def test_one_of_the_most_surprising_streams_is_picked_by_a_click(seen: Seen) -> None:
     row = seen.page.locator("#surprising li:visible button").first
     row.hover()  # it does not move away from under the pointer
