@@ -280,7 +280,7 @@ def test_an_option_of_prune_with_a_wrong_value_is_told(arguments: list[str], say
 SECURITY = {
     '"ssl.ca.location" = "nowhere.pem"': "client property ssl.ca.location: no file nowhere.pem that can be read",
     '"group.id" = "mine"': "client property group.id: statecast sets it itself; remove it",
-    '"sasl.nonsense" = "x"': "client property sasl.nonsense: kafka-python has no such setting",
+    '"sasl.nonsense" = "x"': "client property sasl.nonsense: not both clients have it",
     'sasl.password = "secret"': "[kafka] properties: sasl: put the whole name into quotes",
     '"linger.ms" = 5': '[kafka] properties: linger.ms: put the value into quotes',
 }  # fmt: skip
