@@ -32,6 +32,7 @@ class GroupOf:
 
 
 FIRST_SLICE = 2.0  # seconds
+_HUNG_UP = ("socket disconnected", "Invalid frame length")
 _TIMED_OUT = (kafka_errors.KafkaTimeoutError, kafka_errors.RequestTimedOutError)
 
 
@@ -52,14 +53,15 @@ def connected(make: Callable[..., Any], conf: dict[str, Any], servers: str, time
     Raises Unavailable where none comes within timeout, Refused on a wrong login, UsageError on a wrong setting.
     """
     # In slices, so that a refusal is told at once: the library tries until its time is up.
-    clock, patience = Clock(timeout), FIRST_SLICE
+    clock, patience, why = Clock(timeout), FIRST_SLICE, ""
     while True:
         last = clock.seconds <= patience
         try:
             return _connected(make, conf | {"bootstrap_timeout_ms": int(min(patience, clock.seconds) * 1000)}, servers)
         except Unavailable as error:
+            why = str(error) or why  # the last slice may be too short for anything to happen in it
             if last:
-                raise unreachable(servers, timeout, str(error)) from None
+                raise unreachable(servers, timeout, why) from None
         patience *= 2
 
 
@@ -81,8 +83,8 @@ def _connected(make: Callable[..., Any], conf: dict[str, Any], servers: str) -> 
                 raise refused(servers, str(problem)) from None
         if attempts and all("Handshake failed" in str(end) for end in attempts):
             raise refused(servers, str(attempts[-1])) from None
-        # A broker says no and hangs up; the library often sees only the latter.
-        silent = bool(attempts) and all("socket disconnected" in str(end) for end in attempts)
+        # A broker says no and hangs up; the library often sees only the latter, or takes the no, in TLS, for a length.
+        silent = bool(attempts) and all(any(words in str(end) for words in _HUNG_UP) for end in attempts)
         if silent and "sasl_mechanism" in conf:
             raise refused(servers, "it hung up at every login") from None
         raise Unavailable(hung_up(conf.get("security_protocol", "PLAINTEXT")) if silent else "") from None
