@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,24 @@ def eventually(what: str, condition: Callable[[], Any], timeout: float = 60.0, p
     result = wait_for(condition, timeout, pause)
     assert result, f"not within {timeout:g} s: {what}"
     return result
+
+
+@contextmanager
+def meanwhile(turn: Callable[[], Any], pause: float = 0.0) -> Iterator[None]:
+    """turn() again and again, in a thread of its own, until the block ends. pause: seconds before each."""
+    ended = threading.Event()
+
+    def turns() -> None:
+        while not ended.wait(pause):
+            turn()
+
+    thread = threading.Thread(target=turns)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def create_topic(servers: str, topic: str, partitions: int = 1) -> None:

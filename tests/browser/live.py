@@ -3,12 +3,12 @@
 import json
 import math
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from localbroker.ports import free_port
-from tests.service import Event, Service, create_topic, eventually, produce, serving
+from tests.service import Event, Service, create_topic, eventually, meanwhile, produce, serving
 
 TOKEN = "a-token-of-the-tests"
 PATIENCE = 60.0  # seconds
@@ -71,24 +71,14 @@ class Live:
     @contextmanager
     def fed(self, event: MakeEvent, pause: float = 0.05) -> Iterator[None]:
         """event(0), event(1) and so on arrive meanwhile. pause: seconds between two."""
-        ended = threading.Event()
+        numbers = count()
 
-        def feed() -> None:
-            producer = KafkaProducer(bootstrap_servers=self.servers)
-            number = 0
-            while not ended.wait(pause):
-                key, value = event(number)
-                producer.send(self.topic, key=key, value=value)
-                number += 1
-            producer.close()
+        def send() -> None:
+            key, value = event(next(numbers))
+            producer.send(self.topic, key=key, value=value)
 
-        thread = threading.Thread(target=feed)
-        thread.start()
-        try:
+        with closing(KafkaProducer(bootstrap_servers=self.servers)) as producer, meanwhile(send, pause):
             yield
-        finally:
-            ended.set()
-            thread.join()
 
 
 def _listens(port: int) -> bool:

@@ -24,7 +24,7 @@ from loadtest.run import run
 from loadtest.verify import verify
 from localbroker.broker import LocalBroker
 from tests.conftest import Elsewhere, MakeTopic
-from tests.service import eventually
+from tests.service import eventually, meanwhile
 
 Kafka = LocalBroker | Elsewhere
 CLIENTS: list[ClientName] = ["confluent", "kafka-python"]
@@ -74,20 +74,8 @@ class Echo:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        stop = threading.Event()
-
-        def turns() -> None:
-            while not stop.is_set():
-                self.turn()
-
-        thread = threading.Thread(target=turns)
-        thread.start()
-        try:
+        with closing(self.reader), meanwhile(self.turn):
             yield
-        finally:
-            stop.set()
-            thread.join()
-            self.reader.close()
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -1,8 +1,6 @@
 """What is asked of a worker while its loop goes round: streams, lists, forecasts, events, resets."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from stream.lookback import Null
 from stream.partitions import Partition, Phase
 from stream.recent import Recent
 from stream.state.changelog import Rules
+from tests.service import meanwhile
 
 NOW = 1_700_000_000.0  # seconds
 PARTITIONS = 3
@@ -128,22 +127,9 @@ class World:
         self.engine.step(columns, poison=poison)
         self.engine.keep()
 
-    @contextmanager
-    def turning(self) -> Iterator[None]:
+    def turning(self) -> AbstractContextManager[None]:
         """The loop goes round meanwhile."""
-        ended = threading.Event()
-
-        def turn() -> None:
-            while not ended.wait(0.001):
-                self.desk.turn(0.004)
-
-        thread = threading.Thread(target=turn)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        return meanwhile(lambda: self.desk.turn(0.004), 0.001)
 
     def ask(self, inquiry: Inquiry) -> Any:
         with self.turning():
