@@ -140,6 +140,11 @@ def _serve_flags() -> list[Flag]:
     ]
 
 
+def _by_section(given: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    """What was given of these flags, as `stream.configuration` takes it."""
+    return {(section, name): value for flag, value in given.items() for section, name in [flag.split("__")]}
+
+
 def _doctor_flags() -> list[Flag]:
     return [Flag("json", "json", "as one JSON list", bool, "off"), *_serve_flags()]
 
@@ -150,7 +155,7 @@ def serve(config: Path | None = None, **given: Any) -> None:
     from stream.configuration import load
     from stream.secrets import forget
 
-    settings = load({tuple(name.split("__")): value for name, value in given.items()}, config)  # type: ignore[misc]
+    settings = load(_by_section(given), config)
     forget(os.environ)
     if settings.delivery.workers > 1:  # the parent of several has no use for what one loads
         from stream.supervisor import supervise
@@ -166,14 +171,14 @@ def config(config: Path | None = None, **given: Any) -> None:
     """Print every setting of `serve`, its value and where it comes from; secrets are hidden."""
     from stream.ops.config_command import config as show
 
-    show(config, **given)
+    show(_by_section(given), config)
 
 
 def doctor(config: Path | None = None, json: bool = False, **given: Any) -> None:
     """Look at everything that `serve` with these options would stand on, and say what to do."""
     from stream.ops.doctor import doctor
 
-    raise typer.Exit(0 if doctor(print, json, config, **given) else 1)
+    raise typer.Exit(0 if doctor(_by_section(given), config, print, as_json=json) else 1)
 
 
 @app.command(hidden=True)

@@ -10,10 +10,9 @@ from stream.secrets import hide
 from stream.settings import Settings
 
 
-def config(config: Path | None = None, **given: Any) -> None:
+def config(flags: Mapping[tuple[str, str], Any], config: Path | None) -> None:
     """Print every setting of `serve`, its value and where it comes from: flag, environment, file or default."""
-    flags = {tuple(name.split("__")): value for name, value in given.items()}
-    settings, origins = load_from(flags, config)  # type: ignore[arg-type]
+    settings, origins = load_from(flags, config)
     rows = list(_rows(settings, origins))
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for name, value, origin in rows:

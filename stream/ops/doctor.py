@@ -1,7 +1,7 @@
 """`statecast doctor`: everything that `serve` stands on, looked at before it starts, each with what to do."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +21,14 @@ from stream.topics import changelog_name
 MARK = {"ok": "ok     ", "note": "note   ", "warning": "warning", "fault": "FAULT  "}
 
 
-def doctor(say: Callable[[str], None], as_json: bool, config: Path | None = None, **given: Any) -> bool:
+def doctor(
+    flags: Mapping[tuple[str, str], Any], config: Path | None, say: Callable[[str], None], *, as_json: bool
+) -> bool:
     """Look at all of it, with the options of `serve`, and tell what was found. Whether `serve` would work.
 
     Raises UsageError where the settings themselves are wrong.
     """
-    settings = load({tuple(name.split("__")): value for name, value in given.items()}, config)  # type: ignore[misc]
+    settings = load(flags, config)
     found = []
     for finding in _examine(settings):
         found.append(finding)
