@@ -161,7 +161,8 @@ def load(path: Path | str) -> tuple[onnx.ModelProto, Signature]:
     one of a newer format, or one that contradicts itself or the graph.
     """
     try:
-        mode, size = Path(path).stat().st_mode, Path(path).stat().st_size
+        found = Path(path).stat()
+        mode, size = found.st_mode, found.st_size
         if size > trust.MOST_BYTES or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would never end
             raise ModelFileError(f"model {path}: is no file of less than 2 GiB; give the path of a model.onnx")
         content = Path(path).read_bytes()
