@@ -25,7 +25,11 @@ def choose(name: str) -> Client:
     return KafkaPythonClient()
 
 
+def library(client: Client) -> str:
+    """The name of its library, as it is installed by."""
+    return "confluent-kafka" if client.name == "confluent" else client.name
+
+
 def version(client: Client) -> str:
     """Of its library, as it is installed."""
-    package = "confluent-kafka" if client.name == "confluent" else client.name
-    return importlib.metadata.version(package)
+    return importlib.metadata.version(library(client))

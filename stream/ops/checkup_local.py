@@ -1,7 +1,6 @@
 """A look at what `serve` stands on, on this machine: model, provider, client, memory, disk, clock, address."""
 
 import ctypes
-import importlib.metadata
 import os
 import shutil
 import socket
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 
 from engine.model import Network
 from engine.step import Engine
-from stream.broker.clients import choose
+from stream.broker.clients import choose, library, version
 from stream.http.access import Access
 from stream.ops.findings import Finding
 from stream.settings import Settings, memory
@@ -33,8 +32,7 @@ def of_model(model: Network) -> Iterator[Finding]:
 
 def of_client(settings: Settings) -> Iterator[Finding]:
     client = choose(settings.kafka.client)
-    library = {"confluent": "confluent-kafka"}.get(client.name, client.name)
-    said = f"{library} {importlib.metadata.version(library)}"
+    said = f"{library(client)} {version(client)}"
     if client.name == "confluent":
         yield Finding("client", "ok", said)
     else:
