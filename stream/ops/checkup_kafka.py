@@ -1,16 +1,16 @@
 """A look at what `serve` stands on in Kafka: cluster, topics, rights, the group's place, the last events. It changes
 nothing, joins no group and takes nobody's slot."""
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from engine.model import Network
 from stream.broker.admin import TopicInfo
 from stream.broker.clients import choose
-from stream.broker.port import Identity, Offsets, Records
+from stream.broker.port import Identity, Records
 from stream.broker.rights import Rights
 from stream.codec import Codec
 from stream.formats import find
@@ -139,7 +139,7 @@ def of_group(place: Place) -> Iterator[Finding]:
     if source is None:
         return
     numbers = range(source.partitions)
-    with _offsets(place, settings.kafka.input_topic) as offsets:
+    with closing(choose(settings.kafka.client).offsets(place.identity, source.name)) as offsets:
         committed = offsets.committed(numbers, PATIENCE)
         marks = offsets.watermarks(numbers, PATIENCE)
     known = {p: at for p, at in committed.items() if at is not None}
@@ -193,28 +193,16 @@ def of_events(place: Place, model: Network) -> Iterator[Finding]:
 
 
 def _last(place: Place) -> list[Records]:
-    topic = place.settings.kafka.input_topic
+    topic, client = place.settings.kafka.input_topic, choose(place.settings.kafka.client)
     source = place.rights.describe(topic)
-    with _offsets(place, topic) as offsets:
+    with closing(client.offsets(place.identity, topic)) as offsets:
         marks = offsets.watermarks(range(source.partitions if source else 0), PATIENCE)
     filled = {p: (max(low, high - SAMPLE), high) for p, (low, high) in marks.items() if high > low}
-    reader = choose(place.settings.kafka.client).reader(place.identity, topic)
     found: list[Records] = []
-    try:
+    with closing(client.reader(place.identity, topic)) as reader:
         for partition, (begin, _) in filled.items():
             reader.add(partition, begin)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and any((reader.position(p) or 0) < high for p, (_, high) in filled.items()):
             found += reader.poll(SAMPLE, 0.2)
-    finally:
-        reader.close()
     return [batch for batch in found if len(batch)]
-
-
-@contextlib.contextmanager
-def _offsets(place: Place, topic: str) -> Iterator[Offsets]:
-    offsets = choose(place.settings.kafka.client).offsets(place.identity, topic)
-    try:
-        yield offsets
-    finally:
-        offsets.close()
