@@ -30,12 +30,6 @@ class Rights(Admin):
             frozenset(found.get("authorized_operations") or ()),
         )
 
-    def topic(self, name: str) -> frozenset[str]:
-        """On a topic that is there."""
-        doing = f"read the rights on topic {name}"
-        (found,) = self._ask(doing, lambda: self._admin.describe_topics([name]), Clock(self._timeout))
-        return frozenset(found.get("authorized_operations") or ())
-
     def offline(self, name: str) -> list[int]:
         """Partitions of a topic that have no leader, or fewer replicas in sync than they should."""
         doing = f"describe topic {name}"

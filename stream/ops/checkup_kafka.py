@@ -5,13 +5,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from engine.model import Network
 from stream.broker.admin import TopicInfo
 from stream.broker.clients import choose
 from stream.broker.port import Identity, Records
-from stream.broker.rights import Rights
+from stream.broker.rights import Cluster, Rights
 from stream.codec import Codec
 from stream.formats import find
 from stream.ops.findings import Finding, Level
@@ -31,11 +32,23 @@ class Place:
     identity: Identity
     rights: Rights
     changelog: str | None  # None: which it is depends on a model that cannot be read
+    _topics: dict[str, TopicInfo | None] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """Asked for once."""
+        return self.rights.cluster()
+
+    def topic(self, name: str) -> TopicInfo | None:
+        """As it was when it was first asked for; None where it was not there. One that raised is asked for again."""
+        if name not in self._topics:
+            self._topics[name] = self.rights.describe(name)
+        return self._topics[name]
 
 
 def of_cluster(place: Place) -> Iterator[Finding]:
     began = time.monotonic()
-    cluster = place.rights.cluster()
+    cluster = place.cluster
     seconds = time.monotonic() - began
     plural = "s" if cluster.brokers != 1 else ""
     said = f"{cluster.brokers} broker{plural} at {place.identity.bootstrap_servers}, answers in {seconds * 1000:.0f} ms"
@@ -46,8 +59,8 @@ def of_cluster(place: Place) -> Iterator[Finding]:
 
 
 def of_topics(place: Place) -> Iterator[Finding]:
-    kafka, rights = place.settings.kafka, place.rights
-    source = rights.describe(kafka.input_topic)
+    kafka = place.settings.kafka
+    source = place.topic(kafka.input_topic)
     if source is None:
         mend = "create it, with as many partitions as you will ever need"
         yield Finding("input topic", "fault", f"{kafka.input_topic} is not there", mend)
@@ -58,14 +71,14 @@ def of_topics(place: Place) -> Iterator[Finding]:
             f"--workers {workers}: {source.name} has {source.partitions} partitions, a worker without one has no work"
         )
         yield Finding("workers", "fault", said, f"give at most {source.partitions}")
-    brokers = rights.cluster().brokers
+    brokers = place.cluster.brokers
     others = [
         ("output topic", "--output-topic", kafka.output_topic),
         ("dead-letter topic", "--dead-letter-topic", place.settings.dead_letter_topic),
     ]
     others += [("changelog", "", place.changelog)] if place.changelog else []
     for what, option, name in others:
-        there = rights.describe(name)
+        there = place.topic(name)
         if there is None:
             yield Finding(what, "ok", f"{name} is not there yet; `serve` creates it")
             continue
@@ -75,7 +88,7 @@ def of_topics(place: Place) -> Iterator[Finding]:
             check_changelog(there, source)
         yield from _replicas(what, there, brokers)
     for name in (kafka.input_topic, *(name for _, _, name in others)):
-        if rights.describe(name) is not None and (short := rights.offline(name)):
+        if place.topic(name) is not None and (short := place.rights.offline(name)):
             mend = "see which broker is down: kafka-topics --describe --under-replicated-partitions"
             yield Finding("replicas", "warning", f"{name}: partitions {short} lack some", mend)
 
@@ -117,11 +130,12 @@ def of_rights(place: Place) -> Iterator[Finding]:
         needs[place.changelog] = {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
     missing, absent = [], []
     for name, wanted in needs.items():
-        if place.rights.describe(name) is None:
+        topic = place.topic(name)
+        if topic is None:
             absent.append(name)
-        elif lacks := sorted(wanted - place.rights.topic(name)):
+        elif lacks := sorted(wanted - (topic.operations or frozenset())):
             missing.append(f"{', '.join(lacks)} on topic {name}")
-    if absent and "CREATE" not in place.rights.cluster().rights:
+    if absent and "CREATE" not in place.cluster.rights:
         mend = "create them beforehand, or grant it (on these topics is enough; that alone is not seen here)"
         yield Finding("rights", "warning", f"no CREATE on the cluster, and {', '.join(absent)} are not there", mend)
     if missing:
@@ -135,7 +149,7 @@ def of_group(place: Place) -> Iterator[Finding]:
     settings = place.settings
     check_group(place.rights, settings)
     members = place.rights.group_members(settings.application_id)
-    source = place.rights.describe(settings.kafka.input_topic)
+    source = place.topic(settings.kafka.input_topic)
     if source is None:
         return
     numbers = range(source.partitions)
@@ -152,7 +166,7 @@ def of_group(place: Place) -> Iterator[Finding]:
     if lost:
         mend = "its events were deleted before they were read: docs/runbook.md, `retention has deleted`"
         yield Finding("group", "fault", f"{said}; partitions {lost} begin above the committed offset", mend)
-    elif place.changelog is not None and place.rights.describe(place.changelog) is None:
+    elif place.changelog is not None and place.topic(place.changelog) is None:
         mend = "the model is another one than before: give --warmup, or the model that was served"
         yield Finding("group", "warning" if settings.state.warmup else "fault", f"{said}, but no state", mend)
     else:
@@ -194,7 +208,7 @@ def of_events(place: Place, model: Network) -> Iterator[Finding]:
 
 def _last(place: Place) -> list[Records]:
     topic, client = place.settings.kafka.input_topic, choose(place.settings.kafka.client)
-    source = place.rights.describe(topic)
+    source = place.topic(topic)
     with closing(client.offsets(place.identity, topic)) as offsets:
         marks = offsets.watermarks(range(source.partitions if source else 0), PATIENCE)
     filled = {p: (max(low, high - SAMPLE), high) for p, (low, high) in marks.items() if high > low}
