@@ -72,8 +72,7 @@ def detail(key: bytes, answers: Sequence[asked.Answer], workers: int, model: str
 
 
 def _placed(stream: asked.Stream, said: dict[str, Any], event: Any, model: str) -> shapes.Placed:
-    fields = {name: value for name, value in said.items() if name in SAYS}
-    return shapes.Placed(**_stream(stream), event=plain(event), model=model, **fields)
+    return shapes.Placed(**_stream(stream), event=plain(event), model=model, **_says(said))
 
 
 def _stream(stream: asked.Stream) -> dict[str, Any]:
