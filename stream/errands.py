@@ -7,13 +7,14 @@ readers of the output see, and will be committed with the same bits.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.columns import Floats
+from engine.columns import Bools, Floats
 from engine.rows import Rows
 from engine.step import Engine
 from stream.desk import Errand, Unanswered
@@ -145,27 +146,26 @@ class Errands:
         else:  # what lies between the prefix and a key that begins so begins so, too
             places = [i for i, key in enumerate(keys) if prefix <= key <= last]
         index = np.array(places, np.int64)
-        there = index[self._serves(start, start + len(keys))[index]]
+        there = index[self._serves(start, partitions)[index]]
         return [((keys[i], int(partitions[i])), start + i, None) for i in there.tolist()]
 
     def _by_time(self, start: int, prefix: bytes, oldest: int | None) -> Iterable[Ranked]:
         keys, partitions = self._engine.slots.part(start, start + SLICE)
         times = self._engine.bank.time[start : start + len(keys)]
-        there = self._serves(start, start + len(keys))
+        there = self._serves(start, partitions)
         if oldest is not None:
             there &= times >= oldest
         index = [i for i in np.flatnonzero(there).tolist() if keys[i].startswith(prefix)]
         return [((-int(times[i]), keys[i], int(partitions[i])), start + i, None) for i in index]
 
-    def _serves(self, start: int, stop: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """[slots] whether each is of a stream of a live partition that has had an event, or is frozen."""
+    def _serves(self, start: int, partitions: NDArray[np.int32]) -> Bools:
+        """[slots], in these partitions: whether each is of a stream of a live one that had an event, or is frozen."""
         live = self.live()
         table = np.zeros(max(live, default=0) + 2, np.bool_)
         table[live] = True
-        _, partitions = self._engine.slots.part(start, stop)
         # A partition beyond the table is not live, nor is NOBODY.
         place = np.where((partitions < 0) | (partitions >= len(table)), len(table) - 1, partitions)
-        return np.asarray(table[place] & (self._engine.bank.step[start:stop] != 0))
+        return np.asarray(table[place] & (self._engine.bank.step[start : start + len(partitions)] != 0))
 
     def _copied(self, best: Sequence[Ranked]) -> list[Ranked]:
         """The same, with copies of what their slots say now."""
@@ -180,7 +180,7 @@ class Errands:
 
     def _with_surprise(self, stream: Stream) -> Stream:
         surprise = self._recent.surprise(stream.partition, stream.key, stream.offset)
-        return Stream(stream.key, stream.partition, stream.step, stream.offset, stream.ts, surprise)
+        return replace(stream, surprise=surprise)
 
     def _surprising(self, asked: Browse) -> list[Stream]:
         live, slots, bank, found = set(self.live()), self._engine.slots, self._engine.bank, []
