@@ -5,7 +5,6 @@ Needs root and buildah.
 
 import contextlib
 import os
-import socket
 import tempfile
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from containers import USER, Container, container, innermost, size, told
 
 from export.sample import random_model
 from localbroker.broker import LocalBroker
+from localbroker.ports import free_port
 
 SERVICE, LOADTEST = "localhost/statecast", "localhost/statecast-loadtest"
 MOST_BYTES = 350_000_000
@@ -99,11 +99,6 @@ def _load(load: Container, settings: dict[str, str], *options: str) -> int:
     return load.run(*load.config["Entrypoint"], *place, *options)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="statecast-images-") as folder, contextlib.ExitStack() as stack:
         model = Path(folder) / "model.onnx"
@@ -121,7 +116,7 @@ def main() -> None:
             "STATECAST_KAFKA__INPUT_TOPIC": INPUT,
             "STATECAST_KAFKA__OUTPUT_TOPIC": OUTPUT,
             "STATECAST_KAFKA__INSTANCE_ID": "image-1",
-            "STATECAST_HTTP__HTTP": f"127.0.0.1:{_free_port()}",
+            "STATECAST_HTTP__HTTP": f"127.0.0.1:{free_port()}",
             "STATECAST_HTTP__TOKEN": TOKEN,
         }
         check_drain(service, load, settings)
