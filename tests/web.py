@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
@@ -43,6 +43,16 @@ def ask(address: str, path: str, method: str = "GET", body: Any = None, timeout:
         return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+def ask_again(address: str, path: str, method: str = "GET", body: Any = None, **headers: str) -> Reply:
+    """As `ask`; again where the answer is 503, which says so: this machine may be busy."""
+
+    def once() -> Reply | None:
+        reply = ask(address, path, method, body, **headers)
+        return None if reply.status == 503 else reply
+
+    return cast(Reply, eventually("an answer", once))
 
 
 @contextmanager

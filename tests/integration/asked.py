@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from export.sample import random_model
@@ -51,14 +51,8 @@ class World:
         produce(self.servers, self.topic, [(key, json.dumps({"value": value}).encode()) for key in keys])
 
     def ask(self, path: str, method: str = "GET", body: Any = None, address: str = "") -> web.Reply:
-        """Asks again where the answer is 503, which says so: this machine may be busy."""
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-
-        def once() -> web.Reply | None:
-            reply = web.ask(address or self.address, path, method, body, **headers)
-            return None if reply.status == 503 else reply
-
-        return cast(web.Reply, eventually("an answer", once))
+        return web.ask_again(address or self.address, path, method, body, **headers)
 
     def stream(self, key: bytes) -> web.Reply:
         return self.ask(f"/v1/streams/{quote(key, safe='')}")

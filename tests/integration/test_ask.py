@@ -1,12 +1,11 @@
 """A running service is asked, against a real broker: what it says is what it published, and a reset is one record."""
 
 import json
-import urllib.error
-import urllib.request
 from typing import Any
 
 import pytest
 
+from tests import web
 from tests.integration.application import Application, MakeApplication
 from tests.service import Service, eventually, produce, read
 
@@ -21,21 +20,9 @@ class Asked:
         self.address = eventually("it listens", lambda: service.said("http"))[0]["address"]
 
     def get(self, path: str, method: str = "GET", body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"http://{self.address}/{path}", data, headers, method=method)
-        text = eventually("an answer", lambda: self._once(request))
-        return text if path == "metrics" else json.loads(text)
-
-    def _once(self, request: urllib.request.Request) -> str | None:
-        """None where the answer is 503, which says to ask again: this machine may be busy."""
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return str(answer.read().decode())
-        except urllib.error.HTTPError as error:
-            if error.code != 503:
-                raise
-            return None
+        reply = web.ask_again(self.address, f"/{path}", method, body)
+        assert reply.status < 300, reply.body
+        return reply.body.decode() if path == "metrics" else reply.json
 
     def lags(self) -> list[float]:
         lines = self.get("metrics").splitlines()

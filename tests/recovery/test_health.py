@@ -4,8 +4,6 @@ long restore."""
 import contextlib
 import os
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from localbroker.broker import LocalBroker
+from tests import web
 from tests.recovery.load import Feed
 from tests.recovery.world import CLIENTS, World
 from tests.service import Service, create_topic, eventually, produce, read, readings
@@ -54,12 +53,10 @@ class Health:
         if not address:
             return 0, ""
         try:
-            with urllib.request.urlopen(f"http://{address[0]['address']}{path}", timeout=60) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            reply = web.ask(address[0]["address"], path)
         except OSError:  # it has not begun to answer
             return 0, ""
+        return reply.status, reply.body.decode()
 
     def ready(self) -> int:
         """The status of /readyz; what /healthz said at the same time is noted."""
