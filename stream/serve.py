@@ -37,7 +37,7 @@ def serve(settings: Settings) -> None:
     if not settings.http.http:
         _run(settings, Worker)
         return
-    from stream.http.access import Access, Address
+    from stream.http.access import Access
     from stream.http.server import serving
     from stream.http.view import View
 
@@ -56,8 +56,7 @@ def serve(settings: Settings) -> None:
                 output_topic=settings.kafka.output_topic,
                 workers=1,
             )
-            port = stack.enter_context(serving(view, access))
-            log.info("http", address=str(Address(access.address.host, port)))
+            stack.enter_context(serving(view, access))
             return worker
 
         _run(settings, make)

@@ -24,7 +24,7 @@ def supervise(settings: Settings) -> None:
         delivery = settings.delivery
         fleet = Fleet(tasks(settings), delivery.stop_timeout, delivery.broker_timeout, patience)
         if settings.http.http:
-            from stream.http.access import Access, Address
+            from stream.http.access import Access
             from stream.http.server import serving
             from stream.http.view import View
 
@@ -40,8 +40,7 @@ def supervise(settings: Settings) -> None:
                 output_topic=settings.kafka.output_topic,
                 workers=settings.delivery.workers,
             )
-            port = stack.enter_context(serving(view, access))
-            log.info("http", address=str(Address(access.address.host, port)))
+            stack.enter_context(serving(view, access))
         fleet.run()
     log.info("stopped")
 

@@ -4,19 +4,23 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+import structlog
 import uvicorn
 
-from stream.http.access import Access
+from stream.http.access import Access, Address
 from stream.http.application import Application
 from stream.http.connections import Connection
 from stream.http.view import View
+
+log = structlog.get_logger()
 
 STOP = 3.0  # seconds that answers which are under way may take at a stop
 
 
 @contextlib.contextmanager
 def serving(view: View, access: Access) -> Iterator[int]:
-    """Serve until the block ends; yields the port. Raises UsageError where the address cannot be bound."""
+    """Serve until the block ends; yields the port, once the log says where. Raises UsageError where the
+    address cannot be bound."""
     listener = access.listen()
     application = Application(view, access)
     config = uvicorn.Config(
@@ -37,7 +41,9 @@ def serving(view: View, access: Access) -> Iterator[int]:
     thread = threading.Thread(target=server.run, args=([listener],), name="http", daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()[1]
+        port = listener.getsockname()[1]
+        log.info("http", address=str(Address(access.address.host, port)))
+        yield port
     finally:
         application.stop()
         server.should_exit = True
