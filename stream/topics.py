@@ -24,7 +24,7 @@ KAFKA_MAX_MESSAGE = 1_048_588  # bytes; the broker's default of max.message.byte
 TIMESTAMP_LIMITS = ("message.timestamp.before.max.ms", "message.timestamp.after.max.ms")  # since Kafka 3.6
 
 
-LEAST_BATCH = 16_384  # bytes; a topic that takes less is refused by what fails
+LEAST_BATCH = 16_384  # bytes; a topic that takes less is refused by what fails, a larger record goes alone
 SEGMENT_BYTES = 32 << 20  # of the changelog: what a restore may read beyond the newest rows
 
 # A segment is compacted once it is closed; it must not stay open for long, or a quiet changelog would not shrink.

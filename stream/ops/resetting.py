@@ -20,8 +20,8 @@ from stream.ops.letters import name_of
 from stream.ops.look import partitions
 from stream.settings import Settings
 from stream.state.changelog import Marker
+from stream.topics import LEAST_BATCH
 
-BATCH_BYTES = 16_384  # any topic takes it
 Placed = list[tuple[int, bytes, int]]  # partition, key, timestamp
 
 
@@ -81,7 +81,7 @@ def _time(marker: Marker | None) -> int:
 
 def _send(client: Client, identity: Identity, topic: str, placed: Placed) -> None:
     try:
-        with closing(client.sink(identity, transactional=False, timeout=CALL, batch_bytes=BATCH_BYTES)) as sink:
+        with closing(client.sink(identity, transactional=False, timeout=CALL, batch_bytes=LEAST_BATCH)) as sink:
             for number in sorted({number for number, _, _ in placed}):
                 mine = [(key, at) for there, key, at in placed if there == number]
                 sink.send(topic, number, [key for key, _ in mine], [None] * len(mine), [at for _, at in mine])

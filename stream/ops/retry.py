@@ -14,10 +14,10 @@ from stream.broker.port import Client, Identity, Sink
 from stream.errors import EnvironmentFault, SinkFailed, SinkFenced
 from stream.ops.deadletters import Say, original, survey, table
 from stream.ops.letters import Letter, Selection, origin, receipt
+from stream.topics import LEAST_BATCH
 
 PIECE = 500  # letters of one transaction
 PIECE_BYTES = 8 << 20
-BATCH_BYTES = 16_384  # no topic takes less; what is larger goes alone
 TIMEOUT = 30.0
 
 
@@ -36,7 +36,7 @@ def retry(client: Client, identity: Identity, topic: str, wanted: Selection, say
     writer = replace(identity, slot=f"{topic}-retry")
     count = 0
     try:
-        with closing(client.sink(writer, transactional=True, timeout=TIMEOUT, batch_bytes=BATCH_BYTES)) as sink:
+        with closing(client.sink(writer, transactional=True, timeout=TIMEOUT, batch_bytes=LEAST_BATCH)) as sink:
             letters = _sorted_out(survey(identity, topic, wanted, settled=True), say)
             for piece in _pieces(_events(identity, topic, letters, say)):
                 _put_back(sink, topic, piece)
