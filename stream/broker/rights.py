@@ -8,9 +8,8 @@ from stream.broker.kafka_python_common import Clock
 
 @dataclass(frozen=True)
 class Cluster:
-    """cluster_id: it survives everything. brokers: how many are up. group_protocol: whether it has KIP-848."""
+    """brokers: how many are up. group_protocol: whether it has KIP-848."""
 
-    cluster_id: str
     brokers: int
     group_protocol: bool
     rights: frozenset[str]
@@ -24,7 +23,6 @@ class Rights(Admin):
         found = self._ask("describe the cluster", self._admin.describe_cluster, clock)
         features = self._ask("read the cluster's features", self._admin.describe_features, clock)
         return Cluster(
-            str(found["cluster_id"]),
             sum(not broker.get("is_fenced") for broker in found["brokers"]),
             features.get("group.version", {}).get("finalized", (0, 0))[1] >= 1,
             frozenset(found.get("authorized_operations") or ()),
