@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-import numpy as np
 import orjson
 
 from engine.columns import Floats
@@ -22,6 +21,7 @@ from stream.broker.port import Client, Identity, Records
 from stream.errors import Refused, UsageError
 from stream.ops.changelogs import CALL, Columns, Named, Newest, find, of_keys, records, spans
 from stream.ops.letters import moment, name_of
+from stream.said import plain
 from stream.settings import Settings
 from stream.state.changelog import MARKER, ROW, Marker
 
@@ -229,14 +229,9 @@ def _text(key: bytes) -> str | None:
 def tensors(values: Floats, signature: Signature | None) -> Any:
     """A row's floats: by the names and shapes of the state's tensors, or as they stand where no model is given."""
     if signature is None:
-        return _numbers(values)
+        return plain(values)
     found, at = {}, 0
     for tensor in signature.state:
-        found[tensor.input] = _numbers(values[at : at + tensor.width].reshape(tensor.shape))
+        found[tensor.input] = plain(values[at : at + tensor.width].reshape(tensor.shape))
         at += tensor.width
     return found
-
-
-def _numbers(values: Floats) -> Any:
-    """The shortest decimals that read back as the same float32."""
-    return orjson.loads(orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY))
